@@ -1,0 +1,2 @@
+//! SIP over WebSocket (RFC 7118).
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! WebSocket over futures-io streams.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! WebSocket over blocking streams.
+#![forbid(unsafe_code)]
