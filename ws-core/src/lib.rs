@@ -1,4 +1,26 @@
 //! The whole of RFC 6455 as sans-IO state machines.
 #![no_std]
 #![forbid(unsafe_code)]
+
 extern crate alloc;
+
+mod chunk;
+mod config;
+mod error;
+mod event;
+pub mod frame;
+mod keys;
+pub mod mask;
+mod output;
+mod status;
+mod time;
+pub mod utf8;
+
+pub use chunk::Chunk;
+pub use config::{Config, Delivery, Role};
+pub use error::{Deadline, ProtocolError, SendError};
+pub use event::{CloseFrame, Event, Kind, Message, Outcome, Part, Side};
+pub use keys::KeySource;
+pub use output::SendBuffer;
+pub use status::StatusCode;
+pub use time::Instant;
