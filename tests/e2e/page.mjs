@@ -1,0 +1,187 @@
+// The page of `ws-sip` in a real browser: two tabs register, text each other, and hold a video call.
+//
+// usage: page.mjs http://HOST:PORT/ [SCREENSHOT-DIR]
+//
+// The devices are Chromium's fake ones (a beep and a moving picture), so that media really flow without hardware.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+import { check, finish } from "./check.mjs";
+
+const [url, screenshots] = process.argv.slice(2);
+const ARGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream",
+  "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required",
+];
+const WAIT = 30_000; // for one step of the page, on a loaded machine
+const ALICE = "alice";
+const BOB = "Bob Grün"; // a name that needs escaping in a URI
+
+const profile = mkdtempSync(join(tmpdir(), "ws-e2e-"));
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: ARGS,
+  viewport: { width: 900, height: 1000 },
+});
+browser.setDefaultTimeout(WAIT);
+
+// Whatever the page or its security policy complains of fails the test.
+const complaints = [];
+
+async function open() {
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => complaints.push(`page error: ${error.message}`));
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(`console: ${message.text()}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+async function shot(page, name) {
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+}
+
+const registration = (page, state) => page.waitForSelector(`#registration[data-state="${state}"]`);
+const callState = (page, state) => page.waitForSelector(`#call[data-state="${state}"]`);
+
+async function register(page, name) {
+  await page.fill("#name", name);
+  await page.click("#register");
+  await registration(page, "registered");
+}
+
+async function send(page, peer, text) {
+  await page.fill("#peer", peer);
+  await page.fill("#text", text);
+  await page.click("#send");
+}
+
+async function sees(page, direction, text) {
+  await page.locator(`.message[data-direction="${direction}"] .body`).getByText(text, { exact: true }).waitFor();
+}
+
+// Samples what the page shows until both the picture and the sound of the peer have gone on.
+async function receivesMedia(page, { video = true } = {}) {
+  const sample = () => page.evaluate(async () => {
+    const { call } = await import("./page.js");
+    const received = { audio: 0, video: 0, frames: document.getElementById("remote").getVideoPlaybackQuality().totalVideoFrames };
+    for (const report of (await call.peerConnection.getStats()).values()) {
+      if (report.type === "inbound-rtp") received[report.kind] += report.bytesReceived;
+    }
+    return received;
+  });
+  const first = await sample();
+  for (const deadline = Date.now() + WAIT; ;) {
+    const now = await sample();
+    const audio = now.audio > first.audio;
+    if (audio && (!video || (now.video > first.video && now.frames > first.frames))) return now;
+    if (Date.now() > deadline) throw new Error(`media do not flow: ${JSON.stringify({ first, now })}`);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+}
+
+try {
+  const alice = await open();
+  const bob = await open();
+  await shot(alice, "1-start");
+
+  await check("both register", async () => {
+    await register(alice, ALICE);
+    await register(bob, BOB);
+  });
+  await check("a text each way, not only ASCII", async () => {
+    await send(alice, BOB, "Grüße, 你好 👋 <b>&amp;</b>");
+    await sees(bob, "in", "Grüße, 你好 👋 <b>&amp;</b>");
+    await alice.waitForSelector('.message[data-direction="out"][data-state="delivered"]');
+    await send(bob, ALICE, "Здравствуй, Alice");
+    await sees(alice, "in", "Здравствуй, Alice");
+    await shot(alice, "2-messages");
+  });
+  await check("a text to nobody is shown as not delivered", async () => {
+    await send(alice, "nobody", "anyone there?");
+    await alice.waitForSelector('.message[data-direction="out"][data-state="failed"]');
+  });
+  await check("a call that is declined", async () => {
+    await alice.fill("#peer", BOB);
+    await alice.click("#call-audio");
+    await callState(bob, "incoming");
+    await callState(alice, "ringing");
+    await shot(bob, "3-incoming");
+    await bob.click("#decline");
+    await callState(alice, "ended");
+    await alice.getByText("declined").waitFor();
+  });
+  await check("a call that is cancelled", async () => {
+    await alice.click("#call-video");
+    await callState(alice, "ringing");
+    await callState(bob, "incoming");
+    await alice.click("#hangup");
+    await callState(alice, "ended");
+    await callState(bob, "ended");
+    await bob.getByText("cancelled the call").waitFor();
+  });
+  await check("a video call: media flow both ways", async () => {
+    await alice.click("#call-video");
+    await callState(bob, "incoming");
+    await bob.click("#answer");
+    await Promise.all([callState(alice, "active"), callState(bob, "active")]);
+    console.log("  alice received", JSON.stringify(await receivesMedia(alice)));
+    console.log("  bob received", JSON.stringify(await receivesMedia(bob)));
+    await shot(alice, "4-call");
+  });
+  await check("a third who calls meanwhile hears busy", async () => {
+    const carol = await open();
+    await register(carol, "carol");
+    await carol.fill("#peer", BOB);
+    await carol.click("#call-audio");
+    await callState(carol, "ended");
+    await carol.getByText("is busy").waitFor();
+    await carol.close();
+  });
+  await check("texts during the call", async () => {
+    await send(bob, ALICE, "I can see you");
+    await sees(alice, "in", "I can see you");
+  });
+  await check("hang up: both see the end", async () => {
+    await bob.click("#hangup");
+    await Promise.all([callState(alice, "ended"), callState(bob, "ended")]);
+    await alice.getByText("hung up").waitFor();
+    await shot(alice, "5-ended");
+  });
+  await check("an audio call the other way, ended by the caller's leaving", async () => {
+    await bob.fill("#peer", ALICE);
+    await bob.click("#call-audio");
+    await callState(alice, "incoming");
+    await alice.click("#answer");
+    await Promise.all([callState(alice, "active"), callState(bob, "active")]);
+    await receivesMedia(alice, { video: false });
+    await bob.click("#unregister");
+    await registration(bob, "offline");
+    await callState(alice, "ended");
+  });
+  await check("who has unregistered is not reached", async () => {
+    await send(alice, BOB, "still there?");
+    await alice.locator('.message[data-state="failed"]').nth(1).waitFor();
+    await alice.locator("#trace summary").click();
+    await shot(alice, "6-trace");
+  });
+  await check("who comes back is reached again", async () => {
+    await register(bob, BOB);
+    await send(alice, BOB, "welcome back");
+    await sees(bob, "in", "welcome back");
+  });
+  await check("neither the page nor its security policy complained", async () => {
+    if (complaints.length > 0) throw new Error(complaints.join("\n"));
+  });
+} finally {
+  await browser.close();
+  rmSync(profile, { recursive: true, force: true });
+}
+finish();
