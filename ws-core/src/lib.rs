@@ -5,7 +5,9 @@
 extern crate alloc;
 
 mod chunk;
+mod close_payload;
 mod config;
+mod connection;
 mod error;
 mod event;
 pub mod frame;
@@ -18,6 +20,7 @@ pub mod utf8;
 
 pub use chunk::Chunk;
 pub use config::{Config, Delivery, Role};
+pub use connection::Connection;
 pub use error::{Deadline, ProtocolError, SendError};
 pub use event::{CloseFrame, Event, Kind, Message, Outcome, Part, Side};
 pub use keys::KeySource;

@@ -1,51 +1,56 @@
 use core::fmt;
+use core::num::NonZeroU16;
 
 /// The status code of a Close frame (RFC 6455, section 7.4).
 ///
 /// Holds only codes that may stand in a Close frame: 1000-1003, 1007-1014 and 3000-4999. What the RFC
 /// reserves for local use (1004, 1005, 1006, 1015) and what nobody assigned cannot be built.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StatusCode(u16);
+pub struct StatusCode(NonZeroU16);
 
 impl StatusCode {
     /// 1000: the purpose of the connection is fulfilled.
-    pub const NORMAL: Self = Self(1000);
+    pub const NORMAL: Self = Self::literal(1000);
     /// 1001: a server goes down, or a page is left.
-    pub const GOING_AWAY: Self = Self(1001);
+    pub const GOING_AWAY: Self = Self::literal(1001);
     /// 1002: the peer broke the protocol.
-    pub const PROTOCOL_ERROR: Self = Self(1002);
+    pub const PROTOCOL_ERROR: Self = Self::literal(1002);
     /// 1003: a type of data that this endpoint cannot accept.
-    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    pub const UNSUPPORTED_DATA: Self = Self::literal(1003);
     /// 1007: data not of the message's type, such as text that is not UTF-8.
-    pub const INVALID_PAYLOAD: Self = Self(1007);
+    pub const INVALID_PAYLOAD: Self = Self::literal(1007);
     /// 1008: a policy was broken and no other code fits.
-    pub const POLICY_VIOLATION: Self = Self(1008);
+    pub const POLICY_VIOLATION: Self = Self::literal(1008);
     /// 1009: a message too big to process.
-    pub const MESSAGE_TOO_BIG: Self = Self(1009);
+    pub const MESSAGE_TOO_BIG: Self = Self::literal(1009);
     /// 1010: the server did not agree to an extension that the client needs.
-    pub const MANDATORY_EXTENSION: Self = Self(1010);
+    pub const MANDATORY_EXTENSION: Self = Self::literal(1010);
     /// 1011: an unexpected condition kept the server from fulfilling the request.
-    pub const INTERNAL_ERROR: Self = Self(1011);
+    pub const INTERNAL_ERROR: Self = Self::literal(1011);
     /// 1012: the service restarts.
-    pub const SERVICE_RESTART: Self = Self(1012);
+    pub const SERVICE_RESTART: Self = Self::literal(1012);
     /// 1013: try again later.
-    pub const TRY_AGAIN_LATER: Self = Self(1013);
+    pub const TRY_AGAIN_LATER: Self = Self::literal(1013);
     /// 1014: a gateway got a bad response from its upstream.
-    pub const BAD_GATEWAY: Self = Self(1014);
+    pub const BAD_GATEWAY: Self = Self::literal(1014);
 
     /// Returns the status code `code`, or `None` if it must not appear in a Close frame.
     #[must_use]
     pub const fn new(code: u16) -> Option<Self> {
         match code {
-            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self::literal(code)),
             _ => None,
         }
+    }
+
+    const fn literal(code: u16) -> Self {
+        Self(NonZeroU16::new(code).expect("no code is zero"))
     }
 
     /// Returns the code as the number that stands in the frame.
     #[must_use]
     pub const fn get(self) -> u16 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -63,7 +68,7 @@ impl fmt::Display for StatusCode {
 
 impl From<StatusCode> for u16 {
     fn from(code: StatusCode) -> Self {
-        code.0
+        code.get()
     }
 }
 

@@ -1,0 +1,179 @@
+use super::{Connection, Timer};
+use crate::close_payload::encode_close;
+use crate::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
+use crate::{Instant, Kind, SendBuffer, SendError, StatusCode, mask};
+
+/// What the application is in the middle of sending.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The kind of the message that is sent in parts and not finished.
+    message: Option<Kind>,
+}
+
+impl Connection {
+    /// Appends a whole text message to `out`, in one frame.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    #[inline]
+    pub fn send_text(&mut self, text: &str, out: &mut SendBuffer) -> Result<(), SendError> {
+        self.send_message(Opcode::Text, text.as_bytes(), out)
+    }
+
+    /// Appends a whole binary message to `out`, in one frame.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    #[inline]
+    pub fn send_binary(&mut self, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
+        self.send_message(Opcode::Binary, data, out)
+    }
+
+    /// Appends a part of a message as a frame of its own; `last` ends the message. A text may be cut anywhere.
+    ///
+    /// Control frames go in between by themselves; other messages cannot until the last part was sent.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    pub fn send_part(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        last: bool,
+        out: &mut SendBuffer,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        let opcode = match self.send.message {
+            Some(started) if started != kind => return Err(SendError::KindMismatch),
+            Some(_) => Opcode::Continuation,
+            None if kind == Kind::Text => Opcode::Text,
+            None => Opcode::Binary,
+        };
+        self.append(Header { fin: last, rsv: 0, opcode, key: None, len: data.len() as u64 }, data, out)?;
+        self.send.message = if last { None } else { Some(kind) };
+        Ok(())
+    }
+
+    /// Sends a Ping with at most 125 bytes of Application data. Its Pong comes as
+    /// [`Event::Pong`](crate::Event::Pong).
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    pub fn ping(&mut self, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
+        self.check_open()?;
+        if data.len() > MAX_CONTROL_LEN {
+            return Err(SendError::ControlTooLong);
+        }
+        if out.len() >= self.config.max_output_len {
+            return Err(SendError::OutputFull);
+        }
+        self.append_control(Opcode::Ping, data, out);
+        Ok(())
+    }
+
+    /// Starts the closing handshake: the Close frame goes to `out`, behind the data queued before; messages of
+    /// the peer still come until its own Close frame. `None` sends a frame without a code (1005).
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: Option<StatusCode>,
+        reason: &str,
+        out: &mut SendBuffer,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        let (payload, len) = encode_close(code, reason).ok_or(SendError::ReasonTooLong)?;
+        let header = Header { fin: true, rsv: 0, opcode: Opcode::Close, key: None, len: len as u64 };
+        self.write(header, &payload[..len], out);
+        self.closing.start();
+        for timer in [Timer::Idle, Timer::Ping, Timer::Pong] {
+            self.timers.clear(timer);
+        }
+        self.keepalive.due = false;
+        self.arm_close(now);
+        Ok(())
+    }
+
+    #[inline]
+    fn send_message(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.send.message.is_some() {
+            return Err(SendError::MessageInProgress);
+        }
+        self.append(Header { fin: true, rsv: 0, opcode, key: None, len: data.len() as u64 }, data, out)
+    }
+
+    #[inline]
+    const fn check_open(&self) -> Result<(), SendError> {
+        if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
+    }
+
+    #[inline]
+    fn append(&mut self, header: Header, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
+        let len = data.len().saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
+        if len > self.config.max_output_len {
+            return Err(SendError::OutputFull);
+        }
+        self.write(header, data, out);
+        Ok(())
+    }
+
+    #[inline]
+    fn write(&mut self, mut header: Header, data: &[u8], out: &mut SendBuffer) {
+        match &mut self.keys {
+            None => {
+                let (bytes, len) = header.write();
+                out.append(&bytes[..len], data);
+            }
+            Some(keys) => {
+                let key = keys.next_key();
+                header.key = Some(key);
+                let (bytes, len) = header.write();
+                out.append_masked(&bytes[..len], data, key);
+            }
+        }
+    }
+
+    /// Queues a control frame, before the data if the transport is behind.
+    fn append_control(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) {
+        let key = self.keys.as_mut().map(|keys| keys.next_key());
+        let (bytes, len) = Header { fin: true, rsv: 0, opcode, key, len: data.len() as u64 }.write();
+        let mut frame = [0; MAX_HEADER_LEN + MAX_CONTROL_LEN];
+        frame[..len].copy_from_slice(&bytes[..len]);
+        let frame = &mut frame[..len + data.len()];
+        frame[len..].copy_from_slice(data);
+        if let Some(key) = key {
+            mask::apply(&mut frame[len..], key);
+        }
+        out.append_control(frame);
+    }
+
+    /// Queues the control frames that are due.
+    #[cold]
+    pub(super) fn send_due(&mut self, out: &mut SendBuffer) {
+        let may_send = !self.closing.is_ended() && !self.closing.has_queued_close();
+        // A Pong that waits for the transport already is enough; the slot keeps the latest Ping meanwhile.
+        if !out.is_urgent_pending() || !may_send {
+            let pong = core::mem::take(&mut self.pong);
+            if let Some(data) = pong.data()
+                && may_send
+            {
+                self.append_control(Opcode::Pong, data, out);
+            }
+        }
+        if core::mem::take(&mut self.keepalive.due) && may_send {
+            let data = self.keepalive.last.to_be_bytes();
+            self.append_control(Opcode::Ping, &data, out);
+        }
+        if let Some((code, reason)) = self.closing.take_due() {
+            self.pong.clear();
+            out.drop_waiting_data();
+            // Our own reasons are short.
+            if let Some((payload, len)) = encode_close(code, reason) {
+                self.append_control(Opcode::Close, &payload[..len], out);
+            }
+        }
+    }
+}
