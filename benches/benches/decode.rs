@@ -1,0 +1,7 @@
+//! The group `decode`.
+
+mod group;
+
+fn main() {
+    group::run("decode");
+}

@@ -1,0 +1,7 @@
+//! The group `encode`.
+
+mod group;
+
+fn main() {
+    group::run("encode");
+}

@@ -1,0 +1,7 @@
+//! The group `handshake`.
+
+mod group;
+
+fn main() {
+    group::run("handshake");
+}

@@ -1,0 +1,7 @@
+//! The group `mask`.
+
+mod group;
+
+fn main() {
+    group::run("mask");
+}

@@ -1,0 +1,7 @@
+//! The group `utf8`.
+
+mod group;
+
+fn main() {
+    group::run("utf8");
+}

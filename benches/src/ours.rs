@@ -1,0 +1,109 @@
+//! ws-core as a contestant.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use ws_core::{
+    Chunk, Config, Connection, Event, Instant, KeySource, Message, Role, SendBuffer, mask as masking,
+    utf8 as text,
+};
+
+use crate::floor::BATCH;
+use crate::sink::Sink;
+use crate::suite::Contestant;
+use crate::wire::Wire;
+use crate::workload::Workload;
+
+const READ: usize = 64 * 1024;
+
+fn connection(role: Role) -> Connection {
+    let keys = match role {
+        Role::Client => Some(KeySource::from_seed([7; 32])),
+        Role::Server => None,
+    };
+    Connection::new(role, &Arc::new(Config::default()), Instant::EPOCH, keys)
+}
+
+/// A server that reads with a buffer of 64 KiB.
+pub struct Decode {
+    wire: Wire,
+    connection: Connection,
+    buffer: Vec<u8>,
+    /// What is left of the chunk that the last call ended in.
+    rest: core::ops::Range<usize>,
+}
+
+impl Decode {
+    /// With the default limits and deadlines.
+    pub fn new(wire: Wire) -> Self {
+        Self { wire, connection: connection(Role::Server), buffer: vec![0; READ], rest: 0..0 }
+    }
+}
+
+impl Contestant for Decode {
+    fn run(&mut self, messages: usize, sink: &mut Sink) {
+        let end = sink.messages + messages as u64;
+        let mut chunk = Chunk::resumed(&mut self.buffer, self.rest.start, self.rest.end);
+        let mut read = self.rest.end;
+        while sink.messages < end {
+            match self.connection.poll_event(Instant::EPOCH, &mut chunk) {
+                Some(Event::Message(Message::Text(text))) => sink.text(&text),
+                Some(Event::Message(Message::Binary(data))) => sink.binary(&data),
+                None => {
+                    read = self.wire.fetch(&mut self.buffer);
+                    chunk = Chunk::new(&mut self.buffer[..read]);
+                }
+                Some(other) => unreachable!("the workload has no {other:?}"),
+            }
+        }
+        self.rest = read - chunk.len()..read;
+    }
+}
+
+/// Either role, sending borrowed texts.
+pub struct Encode {
+    wire: Wire,
+    connection: Connection,
+    texts: Vec<String>,
+    out: SendBuffer,
+}
+
+impl Encode {
+    /// A client has a cryptographic source of keys.
+    pub fn new(workload: &Workload, wire: Wire, client: bool) -> Self {
+        let text = |payload: &Vec<u8>| String::from_utf8(payload.clone()).expect("the texts are UTF-8");
+        Self {
+            wire,
+            connection: connection(if client { Role::Client } else { Role::Server }),
+            texts: workload.payloads.iter().map(text).collect(),
+            out: SendBuffer::new(),
+        }
+    }
+}
+
+impl Contestant for Encode {
+    fn run(&mut self, messages: usize, sink: &mut Sink) {
+        for i in 1..=messages {
+            let text = &self.texts[(i - 1) % self.texts.len()];
+            self.connection.send_text(text, &mut self.out).expect("the connection is open");
+            if (i % BATCH == 0 || i == messages)
+                && self.connection.poll_transmit(Instant::EPOCH, &mut self.out)
+            {
+                self.wire.write_all(self.out.pending()).expect("the wire takes everything");
+                let all = self.out.len();
+                self.connection.handle_transmitted(Instant::EPOCH, all, &mut self.out);
+            }
+        }
+        sink.messages += messages as u64;
+    }
+}
+
+/// The public masking function.
+pub fn mask(data: &mut [u8], key: [u8; 4]) {
+    masking::apply(data, key);
+}
+
+/// The public validation.
+pub fn utf8(bytes: &[u8]) -> bool {
+    text::validate(bytes).is_ok()
+}
