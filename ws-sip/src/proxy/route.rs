@@ -1,0 +1,203 @@
+//! Where a request goes (RFC 3261 sections 16.4 and 16.5).
+
+use super::Proxy;
+use super::request::{Request, refuse};
+use super::transaction::Local;
+use crate::flow::{FlowId, FlowToken};
+use crate::registrar::Binding;
+use crate::sip::{Header, NameAddr, SipUri, ValueError, unquote};
+use core::cmp::Reverse;
+use core::time::Duration;
+
+const UNAVAILABLE: Local = Local { status: 480, reason: "Temporarily Unavailable" };
+const FLOW_FAILED: Local = Local { status: 430, reason: "Flow Failed" };
+
+pub(super) enum Destination {
+    /// The request is for this server.
+    Own,
+    Forward(Route),
+}
+
+pub(super) struct Route {
+    /// How many of the topmost Route values are ours and to be removed.
+    pub(super) own_routes: usize,
+    /// Whether the last Route value was the Request-URI before a strict router (RFC 3261 section 16.4) moved it.
+    pub(super) is_strict: bool,
+    /// What answers the request when the flow of its only target is closed.
+    pub(super) gone: Local,
+    /// At least one.
+    pub(super) targets: Vec<Target>,
+}
+
+pub(super) struct Target {
+    pub(super) flow: FlowId,
+    /// The new Request-URI, if it changes.
+    pub(super) uri: Option<Box<[u8]>>,
+    /// Route values to be put on top, comma-separated; may be empty.
+    pub(super) path: Box<[u8]>,
+}
+
+/// What the Route header field says.
+struct Routes<'a> {
+    own: usize,
+    /// The flow of the last token of ours: `Some(None)` when the token is from an earlier run.
+    flow: Option<Option<FlowId>>,
+    /// Whether values for others follow ours.
+    has_more: bool,
+    /// The Request-URI, as it was before a strict router.
+    uri: SipUri<'a>,
+    strict_uri: Option<&'a [u8]>,
+}
+
+impl Proxy {
+    pub(super) fn route(&self, now: Duration, request: &Request<'_, '_>) -> Result<Destination, Local> {
+        let routes = self.read_routes(request)?;
+        let uri = &routes.uri;
+        let forward = |targets: Vec<Target>, gone| {
+            Ok(Destination::Forward(Route {
+                own_routes: routes.own,
+                is_strict: routes.strict_uri.is_some(),
+                gone,
+                targets,
+            }))
+        };
+        if routes.has_more && routes.flow.is_none() {
+            return refuse(403, "Route Not Served");
+        }
+        let is_served = self.serves(uri.at.host);
+        if !routes.has_more
+            && is_served
+            && let Some(binding) = self.instance(now, uri)
+        {
+            return forward(vec![Target::of(binding)], UNAVAILABLE);
+        }
+        let unchanged = |flow, path| Target { flow, uri: routes.strict_uri.map(Box::from), path };
+        let contact = || {
+            let binding = self.registrar.binding_of_contact(now, uri)?;
+            self.is_usable(now, binding, uri).then(|| unchanged(binding.flow, binding.path.clone()))
+        };
+        if let Some(flow) = routes.flow {
+            return match flow.filter(|flow| self.flows.contains_key(flow)) {
+                Some(flow) => forward(vec![unchanged(flow, Box::default())], FLOW_FAILED),
+                // The user agent may have come back on another flow.
+                None => match contact().filter(|_| !routes.has_more) {
+                    Some(target) => forward(vec![target], FLOW_FAILED),
+                    None => Err(FLOW_FAILED),
+                },
+            };
+        }
+        let is_contact = is_invalid(uri.at.host);
+        let own = is_served && !is_contact;
+        match uri.user {
+            None if own => return Ok(Destination::Own),
+            Some(user) if is_served => {
+                let mut aor = Vec::with_capacity(64);
+                uri.write_aor(&mut aor);
+                if let Some(bindings) = self.registrar.bindings(&aor) {
+                    // A GRUU's instance is gone; the others are not meant.
+                    let is_gruu = uri.param("gr").is_some();
+                    let targets = if is_gruu { Vec::new() } else { self.select(now, bindings, uri) };
+                    return if targets.is_empty() { Err(UNAVAILABLE) } else { forward(targets, UNAVAILABLE) };
+                }
+                // JsSIP writes the server's own address, `sip:example.com`, as `sip:example.com@example.com`.
+                if own && user.eq_ignore_ascii_case(uri.at.host) {
+                    return Ok(Destination::Own);
+                }
+            }
+            _ => {}
+        }
+        match contact() {
+            Some(target) => forward(vec![target], UNAVAILABLE),
+            None if is_contact => Err(UNAVAILABLE),
+            None if is_served => refuse(404, "Not Found"),
+            None => refuse(403, "Domain Not Served"),
+        }
+    }
+
+    fn read_routes<'a>(&self, request: &Request<'_, 'a>) -> Result<Routes<'a>, Local> {
+        let bad = |_: ValueError| Local { status: 400, reason: "Bad Route" };
+        let message = request.message;
+        let mut routes = Routes { own: 0, flow: None, has_more: false, uri: request.uri, strict_uri: None };
+        let mut others = usize::MAX;
+        // 16.4: a strict router has put our Record-Route URI into the Request-URI and moved that to the end.
+        if self.is_own(&request.uri.at)
+            && let Some(token) = request.uri.user.and_then(FlowToken::parse)
+        {
+            let count = message.values(Header::Route).count();
+            let Some(last) = message.values(Header::Route).last() else { return refuse(404, "Not Found") };
+            let addr = NameAddr::parse(last.bytes).map_err(bad)?;
+            routes.uri = SipUri::parse(addr.uri).map_err(bad)?;
+            routes.strict_uri = Some(addr.uri);
+            routes.flow = Some(token.flow(self.epoch));
+            others = count - 1;
+        }
+        for value in message.values(Header::Route).take(others) {
+            let addr = NameAddr::parse(value.bytes).map_err(bad)?;
+            let uri = SipUri::parse(addr.uri).map_err(bad)?;
+            let is_own = self.is_own(&uri.at);
+            match uri.user.and_then(FlowToken::parse).filter(|_| is_own) {
+                Some(token) => routes.flow = Some(token.flow(self.epoch)),
+                // A client's preloaded Route names the server by whatever name it was reached.
+                None if is_own || routes.flow.is_none() && self.serves(uri.at.host) => {}
+                None => {
+                    routes.has_more = true;
+                    break;
+                }
+            }
+            routes.own += 1;
+        }
+        Ok(routes)
+    }
+
+    /// Whether a binding can be used now for a request to `uri`: `sips` asks for TLS on each hop.
+    fn is_usable(&self, now: Duration, binding: &Binding, uri: &SipUri<'_>) -> bool {
+        binding.is_current(now) && self.info(binding.flow).is_some_and(|info| info.secure || !uri.secure)
+    }
+
+    /// The contact of the instance that a GRUU names (RFC 5627 section 6).
+    fn instance(&self, now: Duration, uri: &SipUri<'_>) -> Option<&Binding> {
+        let wanted = uri.param("gr")?.value?;
+        let mut aor = Vec::with_capacity(64);
+        uri.write_aor(&mut aor);
+        let of_instance = |binding: &&Binding| {
+            let instance = binding.instance.as_deref().map(strip_brackets);
+            instance.is_some_and(|instance| instance.eq_ignore_ascii_case(wanted))
+                && self.is_usable(now, binding, uri)
+        };
+        self.registrar.bindings(&aor)?.iter().filter(of_instance).max_by_key(|binding| binding.recency())
+    }
+
+    /// The contacts that a request is sent to: of each instance the newest (RFC 5626 section 7), the most preferred
+    /// first.
+    fn select(&self, now: Duration, bindings: &[Binding], uri: &SipUri<'_>) -> Vec<Target> {
+        let usable = || bindings.iter().filter(|binding| self.is_usable(now, binding, uri));
+        let is_newest = |binding: &&Binding| {
+            binding.instance.is_none()
+                || !usable()
+                    .any(|other| other.instance == binding.instance && other.recency() > binding.recency())
+        };
+        let mut chosen: Vec<&Binding> = usable().filter(is_newest).collect();
+        chosen.sort_by_key(|binding| Reverse((binding.q, binding.recency())));
+        chosen.iter().take(self.config.max_branches).map(|binding| Target::of(binding)).collect()
+    }
+}
+
+impl Target {
+    fn of(binding: &Binding) -> Self {
+        Self { flow: binding.flow, uri: Some(binding.contact.clone()), path: binding.path.clone() }
+    }
+}
+
+/// `<urn:uuid:...>` without its brackets.
+pub(super) fn strip_brackets(instance: &[u8]) -> &[u8] {
+    match unquote(instance) {
+        [b'<', inner @ .., b'>'] => inner,
+        other => other,
+    }
+}
+
+/// Whether a host is one that browsers make up for themselves (RFC 7118 appendix B.1).
+fn is_invalid(host: &[u8]) -> bool {
+    let (_, tail) = host.split_at(host.len().saturating_sub(b".invalid".len()));
+    tail.eq_ignore_ascii_case(b".invalid")
+}
