@@ -107,6 +107,11 @@ impl<'b> Chunk<'b> {
         mem::replace(&mut self.arrival, Arrival::Seen)
     }
 
+    /// Puts back what is to be accounted for: the rest of the chunk goes to another reader.
+    pub(crate) const fn restore(&mut self, arrival: Arrival) {
+        self.arrival = arrival;
+    }
+
     pub(crate) fn rest_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
     }

@@ -1,8 +1,9 @@
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{Deadline, ProtocolError, StatusCode};
+use crate::{Deadline, Opened, ProtocolError, Request, RequestError, ResponseError, StatusCode};
 
 /// What happened on a connection.
 ///
@@ -10,6 +11,15 @@ use crate::{Deadline, ProtocolError, StatusCode};
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'b> {
+    /// A server received a request that the application is to [`accept`](crate::Endpoint::accept) or
+    /// [`respond`](crate::Endpoint::respond) to, at once or later (with [`ServerConfig::ask`] or
+    /// [`ServerConfig::plain_requests`]).
+    ///
+    /// [`ServerConfig::ask`]: crate::ServerConfig::ask
+    /// [`ServerConfig::plain_requests`]: crate::ServerConfig::plain_requests
+    Request(Box<Request>),
+    /// The opening handshake is done: messages can be sent, and may follow from the same chunk.
+    Open(Box<Opened>),
     /// A whole message (with [`Delivery::Messages`](crate::Delivery::Messages), the default).
     Message(Message<'b>),
     /// A part of a message (with [`Delivery::Parts`](crate::Delivery::Parts)), in order.
@@ -32,6 +42,8 @@ impl Event<'_> {
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         match self {
+            Self::Request(request) => Event::Request(request),
+            Self::Open(opened) => Event::Open(opened),
             Self::Message(message) => Event::Message(message.into_owned()),
             Self::Part(part) => Event::Part(part.into_owned()),
             Self::Ping(data) => Event::Ping(Cow::Owned(data.into_owned())),
@@ -152,6 +164,12 @@ pub enum Outcome {
     TimedOut(Deadline),
     /// The application gave the connection up.
     Aborted,
+    /// A server refused the request; the client got the answer that goes with it, or had the time to.
+    Refused(RequestError),
+    /// A server's application answered the request with this status instead of opening the connection.
+    Responded(u16),
+    /// A client got something else than a valid 101.
+    Rejected(Box<ResponseError>),
 }
 
 impl Outcome {
@@ -190,6 +208,9 @@ impl fmt::Display for Outcome {
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::TimedOut(deadline) => deadline.fmt(f),
             Self::Aborted => f.write_str("aborted"),
+            Self::Refused(error) => write!(f, "request refused: {error}"),
+            Self::Responded(status) => write!(f, "request answered with {status}"),
+            Self::Rejected(error) => error.fmt(f),
         }
     }
 }

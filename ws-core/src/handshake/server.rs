@@ -1,0 +1,478 @@
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+
+use super::check::{self, Asked, Proposal, RequestError};
+use super::head::{Head, HeadReader, Kind};
+use super::opened::Opened;
+use super::request::{Request, offered};
+use super::response::Response;
+use super::server_config::{Accept, AnswerError, ServerConfig, Subprotocol};
+use super::{ACCEPT_LEN, accept_for};
+use crate::{Chunk, Deadline, Event, Instant, Outcome, SendBuffer};
+
+/// The opening handshake of a server (RFC 6455, section 4.2), usable alone: in front of
+/// [`Connection`](crate::Connection) or of any other framing. [`Endpoint`](crate::Endpoint) joins both.
+///
+/// Driven as a connection is. It ends with [`Event::Open`]: what follows the request is still in the chunk,
+/// and the 101 goes to the output with the next [`poll_transmit`](Self::poll_transmit). Or it ends with
+/// [`Event::Closed`], after the request was refused or answered and that answer had time to arrive: the
+/// output is flushed, the write half shut down, and input discarded until the client's end of the stream,
+/// for [`close_timeout`](crate::Config::close_timeout) at most.
+///
+/// | fault, the first of these | answer |
+/// |---|---|
+/// | malformed head, HTTP below 1.1 | 400 |
+/// | head too large, too many fields / target too long | 431 / 414 |
+/// | head in too many chunks | 400 |
+/// | too slow | 408 |
+/// | shutting down or full | 503 with `Retry-After` |
+/// | not GET | 405 with `Allow: GET` |
+/// | a body is announced | 400 |
+/// | no, repeated or malformed `Host` | 400 |
+/// | no `Upgrade: websocket` | 426 with `Upgrade: websocket`, or to the application |
+/// | no `Connection: Upgrade` | 400 |
+/// | version not 13 | 426 with `Sec-WebSocket-Version: 13` |
+/// | no, repeated or malformed `Sec-WebSocket-Key` | 400 |
+/// | resource not served | 404 |
+/// | `Origin` not accepted, or repeated | 403 |
+/// | subprotocol required and none in common | 400 |
+///
+/// Extension offers are declined.
+#[derive(Debug)]
+pub struct ServerHandshake {
+    config: Arc<ServerConfig>,
+    state: State,
+    /// For the request to be complete and answered; after a refusal, for the answer to arrive.
+    deadline: Instant,
+    unavailable: Option<Duration>,
+    request: Vec<u8>,
+    response: Vec<u8>,
+    response_due: bool,
+    /// The client's stream ended.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Reading(HeadReader),
+    /// The application has the request. What arrives meanwhile is parked.
+    Asking {
+        request: Request,
+        proposal: Option<Proposal>,
+        parked: Vec<u8>,
+    },
+    /// `Event::Open` is due.
+    Accepted {
+        opened: Box<Opened>,
+        parked: Vec<u8>,
+    },
+    Open {
+        parked: Vec<u8>,
+    },
+    /// Between two states: the request was taken out.
+    Kept,
+    /// An answer other than the 101 goes out; input is discarded.
+    Answering {
+        outcome: Outcome,
+        flushed: bool,
+    },
+    /// `Event::Closed` is due.
+    Ended(Outcome),
+    Closed,
+}
+
+impl ServerHandshake {
+    /// Starts to wait for the request.
+    #[must_use]
+    pub fn new(config: &Arc<ServerConfig>, now: Instant) -> Self {
+        Self {
+            config: Arc::clone(config),
+            state: State::Reading(HeadReader::new(Kind::Request, &config.connection)),
+            deadline: config
+                .connection
+                .opening_handshake_timeout
+                .map_or(Instant::NEVER, |timeout| now + timeout),
+            unavailable: config.unavailable,
+            request: Vec::new(),
+            response: Vec::new(),
+            response_due: false,
+            ended: false,
+        }
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub const fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// Returns the next event: [`Event::Request`], [`Event::Open`] or [`Event::Closed`].
+    ///
+    /// `None`: all bytes were taken in; after `Open` they are left where they are. While the application
+    /// decides about a request, what the client sends after it is kept: stop reading until then. It is
+    /// refused when that grows beyond [`max_head_len`](crate::Config::max_head_len).
+    pub fn poll_event(&mut self, now: Instant, chunk: &mut Chunk<'_>) -> Option<Event<'static>> {
+        if let State::Reading(reader) = &mut self.state {
+            let arrival = chunk.arrival();
+            reader.count(arrival);
+            if !chunk.is_empty() {
+                match reader.read(chunk.rest()) {
+                    Ok((used, complete)) => {
+                        chunk.skip(used);
+                        if !complete {
+                            return None;
+                        }
+                        // What follows is chunk 1 of the first message.
+                        chunk.restore(arrival);
+                        return self.handle_head(now);
+                    }
+                    Err(error) => self.refuse(now, RequestError::Head(error)),
+                }
+            }
+        }
+        match &mut self.state {
+            State::Reading(_) | State::Open { .. } => return None,
+            State::Accepted { .. } => return self.open(),
+            State::Asking { parked, .. } => {
+                if parked.len() + chunk.len() <= self.config.connection.max_head_len {
+                    parked.extend_from_slice(chunk.rest());
+                } else {
+                    self.refuse(now, RequestError::DataBeforeAnswer);
+                }
+            }
+            State::Ended(_) => {
+                chunk.skip_all();
+                if let State::Ended(outcome) = mem::replace(&mut self.state, State::Closed) {
+                    return Some(Event::Closed(outcome));
+                }
+            }
+            State::Kept | State::Answering { .. } | State::Closed => {}
+        }
+        chunk.skip_all();
+        None
+    }
+
+    /// Accepts the WebSocket request that waits; [`Event::Open`] follows.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; the request still waits then.
+    pub fn accept(&mut self, accept: Accept) -> Result<(), AnswerError> {
+        let State::Asking { request, proposal, .. } = &self.state else { return Err(AnswerError::NoRequest) };
+        let Some(proposal) = *proposal else { return Err(AnswerError::PlainRequest) };
+        let subprotocol = match accept.subprotocol {
+            Subprotocol::Preferred => self.preferred(proposal),
+            Subprotocol::None => None,
+            Subprotocol::Named(name) => {
+                if !offered(request.head()).any(|element| element == name.as_bytes()) {
+                    return Err(AnswerError::SubprotocolNotOffered);
+                }
+                Some(name)
+            }
+        };
+        if let State::Asking { request, parked, .. } = mem::replace(&mut self.state, State::Closed) {
+            self.switch(request, proposal, subprotocol, accept.headers.as_bytes(), parked);
+        }
+        Ok(())
+    }
+
+    /// Answers the request that waits. The connection closes after it, with [`Outcome::Responded`].
+    ///
+    /// # Errors
+    /// [`AnswerError`]; the request still waits then.
+    pub fn respond(&mut self, now: Instant, response: &Response) -> Result<(), AnswerError> {
+        let State::Asking { request, .. } = &self.state else { return Err(AnswerError::NoRequest) };
+        if !response.is_valid() {
+            return Err(AnswerError::InvalidResponse);
+        }
+        response.write(request.method() == "HEAD", &mut self.response);
+        self.answer(now, Outcome::Responded(response.status));
+        Ok(())
+    }
+
+    /// Answers the request that is being received with 503 and `Retry-After`, for a server that shuts down.
+    /// One that the application decides about is left to it.
+    pub fn refuse_unavailable(&mut self, retry_after: Duration) {
+        self.unavailable = Some(retry_after);
+    }
+
+    /// Appends what is due to `out`; returns whether anything is pending in `out`.
+    pub fn poll_transmit(&mut self, out: &mut SendBuffer) -> bool {
+        if mem::take(&mut self.response_due) {
+            out.append_opaque(&self.response);
+        }
+        !out.is_empty()
+    }
+
+    /// Takes in that the transport accepted the first `n` bytes of [`SendBuffer::pending`]; 0 if it would block.
+    ///
+    /// # Panics
+    /// If `n` exceeds what was pending.
+    pub fn handle_transmitted(&mut self, n: usize, out: &mut SendBuffer) {
+        out.advance(n);
+        if let State::Answering { flushed, .. } = &mut self.state
+            && !self.response_due
+            && out.is_empty()
+        {
+            *flushed = true;
+            self.finish();
+        }
+    }
+
+    /// Takes in that the client's stream ended. A request that the application decides about can still be
+    /// answered.
+    pub fn handle_eof(&mut self) {
+        self.ended = true;
+        match self.state {
+            State::Reading(_) => self.end(Outcome::Vanished),
+            _ => self.finish(),
+        }
+    }
+
+    /// Takes in that the transport broke.
+    pub fn handle_transport_lost(&mut self) {
+        self.end(Outcome::TransportLost);
+    }
+
+    /// Gives the connection up; [`Event::Closed`] follows.
+    pub fn abort(&mut self) {
+        self.end(Outcome::Aborted);
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due, if nothing else happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Reading(_) | State::Asking { .. } | State::Answering { .. }
+                if self.deadline < Instant::NEVER =>
+            {
+                Some(self.deadline)
+            }
+            _ => None,
+        }
+    }
+
+    /// Acts on the deadline if it passed by `now`. Early or repeated calls do nothing.
+    ///
+    /// A request that is not complete is answered 408, one that the application has not decided about 503.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now < self.deadline {
+            return;
+        }
+        let (status, line) = match self.state {
+            State::Reading(_) => (408, "request took too long"),
+            State::Asking { .. } => (503, "answer took too long"),
+            State::Answering { .. } => return self.end(Outcome::Aborted),
+            _ => return,
+        };
+        check::write_text(status, &mut Vec::new(), b"close", line, &mut self.response);
+        self.answer(now, Outcome::TimedOut(Deadline::OpeningHandshake));
+    }
+
+    /// Returns whether [`Event::Open`] was delivered: the handshake is done.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// Returns whether a request waits for [`accept`](Self::accept) or [`respond`](Self::respond).
+    #[must_use]
+    pub const fn is_request_waiting(&self) -> bool {
+        matches!(self.state, State::Asking { .. })
+    }
+
+    /// Returns whether to shut down the transport's write half once `out` is flushed.
+    #[must_use]
+    pub const fn is_write_closed(&self) -> bool {
+        !self.response_due && matches!(self.state, State::Answering { .. } | State::Ended(_) | State::Closed)
+    }
+
+    /// Returns whether the connection ended without opening: [`Event::Closed`] was delivered or is the next
+    /// event.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Ended(_) | State::Closed)
+    }
+
+    /// Returns what was read of the request, verbatim; a refused one up to and with the line at fault. Moves
+    /// to [`Event::Open`] if the connection opens.
+    #[must_use]
+    pub fn raw_request(&self) -> &[u8] {
+        match &self.state {
+            State::Reading(reader) => reader.head().raw(),
+            State::Asking { request, .. } => request.raw(),
+            _ => &self.request,
+        }
+    }
+
+    /// Returns the answer, body included; empty as long as there is none.
+    #[must_use]
+    pub fn raw_response(&self) -> &[u8] {
+        &self.response
+    }
+
+    /// Ends the use of an open handshake: returns what the client sent after its request while the
+    /// application decided. It comes before what is left in the chunk. Empty if nobody was asked or the
+    /// answer came at once.
+    #[must_use]
+    pub fn into_leftover(self) -> Vec<u8> {
+        match self.state {
+            State::Open { parked } | State::Accepted { parked, .. } | State::Asking { parked, .. } => parked,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Takes the 101, empty if it was queued already, and what came while the application decided.
+    pub(crate) fn take_response_and_leftover(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let response =
+            if mem::take(&mut self.response_due) { mem::take(&mut self.response) } else { Vec::new() };
+        let parked = match &mut self.state {
+            State::Open { parked } => mem::take(parked),
+            _ => Vec::new(),
+        };
+        (response, parked)
+    }
+
+    /// Whether the client's stream ended.
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Decides about a request whose head is complete.
+    fn handle_head(&mut self, now: Instant) -> Option<Event<'static>> {
+        let State::Reading(reader) = mem::replace(&mut self.state, State::Kept) else { return None };
+        let head = reader.into_head();
+        let asked = match self.unavailable {
+            Some(_) => Err(RequestError::Unavailable),
+            None => check::check(&head, &self.config),
+        };
+        let proposal = match asked {
+            Ok(Asked::Plain) => None,
+            Ok(Asked::WebSocket(proposal)) => {
+                if !self.config.ask {
+                    let subprotocol = self.preferred(proposal);
+                    self.switch(Request::new(head, true), proposal, subprotocol, &[], Vec::new());
+                    return self.open();
+                }
+                Some(proposal)
+            }
+            Err(error) => {
+                self.refuse_head(now, head, error);
+                return None;
+            }
+        };
+        let request = Request::new(head, proposal.is_some());
+        let event = Event::Request(Box::new(request.clone()));
+        self.state = State::Asking { request, proposal, parked: Vec::new() };
+        Some(event)
+    }
+
+    fn preferred(&self, proposal: Proposal) -> Option<String> {
+        proposal.preferred.and_then(|at| self.config.subprotocols.get(at)).cloned()
+    }
+
+    /// Section 4.2.2: writes the 101.
+    fn switch(
+        &mut self,
+        request: Request,
+        proposal: Proposal,
+        subprotocol: Option<String>,
+        headers: &[u8],
+        parked: Vec<u8>,
+    ) {
+        const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+            Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+        const PROTOCOL: &[u8] = b"\r\nSec-WebSocket-Protocol: ";
+        const MARGIN: usize = PROTOCOL.len() + 4;
+        let own = self.config.headers.as_bytes();
+        let named = subprotocol.as_ref().map_or(0, String::len);
+        let mut out =
+            Vec::with_capacity(START.len() + ACCEPT_LEN + named + own.len() + headers.len() + MARGIN);
+        out.extend_from_slice(START);
+        out.extend_from_slice(&accept_for(&proposal.key));
+        if let Some(name) = &subprotocol {
+            out.extend_from_slice(PROTOCOL);
+            out.extend_from_slice(name.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(own);
+        out.extend_from_slice(headers);
+        out.extend_from_slice(b"\r\n");
+        self.response.clone_from(&out);
+        self.response_due = true;
+        self.state = State::Accepted { opened: Box::new(Opened::server(request, out, subprotocol)), parked };
+    }
+
+    fn open(&mut self) -> Option<Event<'static>> {
+        match mem::replace(&mut self.state, State::Closed) {
+            State::Accepted { opened, parked } => {
+                self.state = State::Open { parked };
+                Some(Event::Open(opened))
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: Instant, error: RequestError) {
+        self.write_refusal(error);
+        self.answer(now, Outcome::Refused(error));
+    }
+
+    fn refuse_head(&mut self, now: Instant, head: Head, error: RequestError) {
+        self.request = head.into_raw();
+        self.refuse(now, error);
+    }
+
+    fn write_refusal(&mut self, error: RequestError) {
+        let retry_after = self.unavailable.unwrap_or_default();
+        check::write_refusal(error, &self.config, retry_after, &mut self.response);
+    }
+
+    /// Sends the answer that was written, and gives it `close_timeout` to arrive.
+    fn answer(&mut self, now: Instant, outcome: Outcome) {
+        self.keep_request();
+        self.response_due = true;
+        self.deadline = now + self.config.connection.close_timeout;
+        self.state = State::Answering { outcome, flushed: false };
+    }
+
+    /// Keeps what there is of the request, for those who trace it.
+    fn keep_request(&mut self) {
+        match mem::replace(&mut self.state, State::Kept) {
+            State::Reading(reader) => self.request = reader.into_head().into_raw(),
+            State::Asking { request, .. } => self.request = request.into_raw(),
+            other => self.state = other,
+        }
+    }
+
+    /// Ends an answered request when the answer is out and the client's stream ended: nothing can destroy it
+    /// any more.
+    fn finish(&mut self) {
+        if let State::Answering { flushed: true, .. } = self.state
+            && self.ended
+        {
+            self.end(Outcome::Vanished);
+        }
+    }
+
+    /// Ends the handshake with this outcome, unless another one was clear before.
+    fn end(&mut self, outcome: Outcome) {
+        self.keep_request();
+        let outcome = match mem::replace(&mut self.state, State::Closed) {
+            State::Kept | State::Accepted { .. } => outcome,
+            State::Answering { outcome, .. } => outcome,
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        self.response_due = false;
+        self.state = State::Ended(outcome);
+    }
+}
