@@ -7,9 +7,18 @@
 //! - [`flow`] names connections.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod flow;
 pub mod proxy;
 pub mod registrar;
+pub mod settings;
 pub mod sip;
+pub mod transport;
 
+pub use address::{AddressError, Destination, ListenAddress};
 pub use flow::FlowId;
+pub use settings::{SettingError, Settings};
+pub use transport::{
+    Counters, Ends, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats, Transport,
+    TransportError,
+};

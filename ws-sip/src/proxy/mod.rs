@@ -59,7 +59,7 @@ pub use stats::Stats;
 
 use crate::flow::FlowId;
 use crate::registrar::Registrar;
-use crate::sip::{Fault, HeadError, HostPort, PONG, Received, StartLine};
+use crate::sip::{Fault, HeadError, HostPort, Message, PONG, Received, StartLine};
 use core::fmt;
 use core::hash::Hasher as _;
 use core::net::SocketAddr;
@@ -250,9 +250,21 @@ impl Proxy {
                 return Err(Refused::NotSip(error));
             }
         };
+        self.handle_sip(now, flow, &message)
+    }
+
+    /// Takes in a SIP message that was read already; see [`handle_message`](Self::handle_message).
+    ///
+    /// # Errors
+    /// When the message is refused, for the transport to log. What there is to answer was queued.
+    pub fn handle_sip(&mut self, now: Duration, flow: FlowId, message: &Message<'_>) -> Result<(), Refused> {
+        if !self.flows.contains_key(&flow) {
+            self.stats.unknown_flow += 1;
+            return Err(Refused::UnknownFlow);
+        }
         match message.start_line() {
-            StartLine::Request { .. } => self.handle_request(now, flow, &message),
-            StartLine::Response { status, .. } => self.handle_response(now, flow, &message, status),
+            StartLine::Request { .. } => self.handle_request(now, flow, message),
+            StartLine::Response { status, .. } => self.handle_response(now, flow, message, status),
         }
     }
 

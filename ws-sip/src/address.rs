@@ -1,0 +1,197 @@
+//! Where to listen, and where to send.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+
+/// Where to listen: `ws:IP` or `ws:IP:PORT`, an IPv6 address in brackets.
+///
+/// ```
+/// use ws_sip::ListenAddress;
+/// let address: ListenAddress = "ws:127.0.0.1:5060".parse()?;
+/// assert_eq!(address.with_default_port(80).to_string(), "127.0.0.1:5060");
+/// let address: ListenAddress = "ws:[::1]".parse()?;
+/// assert_eq!(address.with_default_port(80).to_string(), "[::1]:80");
+/// # Ok::<(), ws_sip::AddressError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenAddress {
+    /// The local address.
+    pub ip: IpAddr,
+    /// The port, if one was given; 0 lets the system choose.
+    pub port: Option<u16>,
+}
+
+impl ListenAddress {
+    /// Returns the socket address, with `port` if none was given.
+    #[must_use]
+    pub fn with_default_port(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(port))
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let rest = text.strip_prefix("ws:").ok_or(AddressError::Transport)?;
+        let (host, port) = split_port(rest)?;
+        Ok(Self { ip: host.parse().map_err(|_| AddressError::Ip)?, port })
+    }
+}
+
+/// Where to send over an outgoing flow: `ws://HOST[:PORT][/PATH]` or `sip:HOST[:PORT];transport=ws`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    /// The port, if one was given.
+    pub port: Option<u16>,
+    /// The resource to ask for; `/` unless given.
+    pub path: String,
+}
+
+impl FromStr for Destination {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (authority, path) = if let Some(rest) = text.strip_prefix("ws://") {
+            rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at))
+        } else if let Some(rest) = text.strip_prefix("sip:") {
+            let (authority, parameters) = rest.split_once(';').ok_or(AddressError::Transport)?;
+            let mut parameters = parameters.split(';');
+            if !parameters.any(|parameter| parameter.eq_ignore_ascii_case("transport=ws")) {
+                return Err(AddressError::Transport);
+            }
+            // What a user part asks for is not the transport's business.
+            (authority.rsplit_once('@').map_or(authority, |(_, host)| host), "")
+        } else {
+            return Err(AddressError::Transport);
+        };
+        let (host, port) = split_port(authority)?;
+        if host.is_empty() || port == Some(0) {
+            return Err(AddressError::Host);
+        }
+        // RFC 7118, appendix B.1: a browser's own name, which nobody can reach.
+        if host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().ends_with(".invalid") {
+            return Err(AddressError::Invalid);
+        }
+        let path = match path.as_bytes().first() {
+            None => "/".into(),
+            Some(b'/') => path.into(),
+            Some(_) => format!("/{path}"),
+        };
+        Ok(Self { host: host.into(), port, path })
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let brackets = self.host.contains(':');
+        write!(
+            f,
+            "ws://{}{}{}",
+            if brackets { "[" } else { "" },
+            self.host,
+            if brackets { "]" } else { "" }
+        )?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(&self.path)
+    }
+}
+
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// Not a transport that is spoken here.
+    Transport,
+    /// Not an IP address, IPv6 in brackets.
+    Ip,
+    /// No host.
+    Host,
+    /// Not a port.
+    Port,
+    /// A name below `.invalid`: such a host is never dialled.
+    Invalid,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transport => "expected `ws:`",
+            Self::Ip => "expected an IP address, IPv6 in brackets",
+            Self::Host => "expected a host",
+            Self::Port => "expected a port from 0 to 65535",
+            Self::Invalid => "a host below .invalid cannot be reached",
+        })
+    }
+}
+
+impl core::error::Error for AddressError {}
+
+/// Splits `HOST[:PORT]`; the host without its brackets.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or(AddressError::Ip)?;
+        if !host.contains(':') {
+            return Err(AddressError::Ip);
+        }
+        (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(AddressError::Port)?) })
+    } else {
+        text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+    };
+    let port = port.map(|port| {
+        // `parse` takes a sign, which no port has.
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| port.parse().ok()).flatten().ok_or(AddressError::Port)
+    });
+    Ok((host, port.transpose()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners() {
+        let parse = |text: &str| {
+            text.parse::<ListenAddress>().map(|address| address.with_default_port(80).to_string())
+        };
+        assert_eq!(parse("ws:127.0.0.1"), Ok("127.0.0.1:80".into()));
+        assert_eq!(parse("ws:127.0.0.1:0"), Ok("127.0.0.1:0".into()));
+        assert_eq!(parse("ws:[::1]:5060"), Ok("[::1]:5060".into()));
+        assert_eq!(parse("udp:127.0.0.1"), Err(AddressError::Transport));
+        assert_eq!(parse("ws:localhost"), Err(AddressError::Ip));
+        assert_eq!(parse("ws:::1"), Err(AddressError::Port));
+        assert_eq!(parse("ws:[::1"), Err(AddressError::Ip));
+        assert_eq!(parse("ws:[127.0.0.1]"), Err(AddressError::Ip));
+        assert_eq!(parse("ws:127.0.0.1:65536"), Err(AddressError::Port));
+        assert_eq!(parse("ws:127.0.0.1:+5"), Err(AddressError::Port));
+    }
+
+    #[test]
+    fn destinations() {
+        let parse = |text: &str| text.parse::<Destination>().map(|destination| destination.to_string());
+        assert_eq!(parse("ws://sip.example"), Ok("ws://sip.example/".into()));
+        assert_eq!(parse("ws://sip.example:8080/ws?x=1"), Ok("ws://sip.example:8080/ws?x=1".into()));
+        assert_eq!(parse("ws://sip.example?x"), Ok("ws://sip.example/?x".into()));
+        assert_eq!(parse("ws://[::1]:80/"), Ok("ws://[::1]:80/".into()));
+        assert_eq!(parse("sip:a@sip.example:5062;transport=WS;lr"), Ok("ws://sip.example:5062/".into()));
+        assert_eq!(parse("sip:sip.example"), Err(AddressError::Transport));
+        assert_eq!(parse("sip:sip.example;transport=tcp"), Err(AddressError::Transport));
+        assert_eq!(parse("ws://"), Err(AddressError::Host));
+        assert_eq!(parse("ws://x:0/"), Err(AddressError::Host));
+    }
+
+    /// RFC 7118, appendix B.1.
+    #[test]
+    fn nobody_dials_a_browsers_own_name() {
+        for host in ["df7jal23ls0d.invalid", "x.INVALID.", "a.b.invalid"] {
+            assert_eq!(format!("ws://{host}/").parse::<Destination>(), Err(AddressError::Invalid));
+        }
+        assert!("ws://invalid.example/".parse::<Destination>().is_ok());
+    }
+}

@@ -1,0 +1,37 @@
+//! The program `ws-sip`: a SIP registrar and proxy in memory, for browsers over WebSocket.
+#![forbid(unsafe_code)]
+
+mod program {
+    pub(crate) mod log;
+    pub(crate) mod options;
+    pub(crate) mod page;
+    pub(crate) mod serve;
+}
+
+use std::process::ExitCode;
+
+use program::options::{self, Command};
+use program::serve;
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let done = match options::parse(arguments) {
+        Ok(Command::Help) => {
+            print!("{}", options::help());
+            Ok(())
+        }
+        Ok(Command::Version) => {
+            println!("ws-sip {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Ok(Command::Run(options)) => serve::run(&options),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ws-sip: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The log: one line an event, `key=value`, on standard error.
+
+use core::fmt;
+use core::str::FromStr;
+use std::io::Write as _;
+use std::time::SystemTime;
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl Level {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Error, Self::Warn, Self::Info, Self::Debug]
+            .into_iter()
+            .find(|level| level.name() == text)
+            .ok_or(())
+    }
+}
+
+/// Writes what is at least as grave as its level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log(pub(crate) Level);
+
+impl Log {
+    /// Writes a line: the event's name and its fields.
+    pub(crate) fn write(self, level: Level, event: &str, fields: &[(&str, &dyn fmt::Display)]) {
+        if level > self.0 {
+            return;
+        }
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        let mut line = format!("{time} {} {event}", level.name());
+        for (name, value) in fields {
+            line.push(' ');
+            line.push_str(name);
+            line.push('=');
+            push_value(&mut line, &value.to_string());
+        }
+        line.push('\n');
+        // Where standard error is gone there is nobody to tell.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+/// Appends a value, in quotes if it would not be one word.
+fn push_value(line: &mut String, value: &str) {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\');
+    if !value.is_empty() && value.chars().all(plain) {
+        line.push_str(value);
+    } else {
+        // The peer's words must not make lines or terminal commands of their own.
+        line.push('"');
+        line.extend(value.chars().flat_map(char::escape_debug));
+        line.push('"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_on_its_line() {
+        let quote = |value: &str| {
+            let mut line = String::new();
+            push_value(&mut line, value);
+            line
+        };
+        assert_eq!(quote("127.0.0.1:80"), "127.0.0.1:80");
+        assert_eq!(quote(""), "\"\"");
+        assert_eq!(quote("two words"), "\"two words\"");
+        assert_eq!(quote("a\r\nb\x1b[0m\""), r#""a\r\nb\u{1b}[0m\"""#);
+    }
+
+    #[test]
+    fn levels_by_name() {
+        assert_eq!("warn".parse(), Ok(Level::Warn));
+        assert_eq!("loud".parse::<Level>(), Err(()));
+        assert!(Level::Error < Level::Debug);
+    }
+}

@@ -1,0 +1,63 @@
+use core::num::NonZeroU32;
+use core::time::Duration;
+use std::sync::Arc;
+
+use ws_core::{Config, OriginPolicy, ServerConfig};
+
+use super::TransportError;
+use crate::settings::Settings;
+
+/// What the settings mean to the engine.
+#[derive(Debug)]
+pub(super) struct Configs {
+    /// For connections that are accepted.
+    pub(super) server: Arc<ServerConfig>,
+    /// For those that are answered 503.
+    pub(super) refusing: Arc<ServerConfig>,
+    /// For connections that we open.
+    pub(super) client: Arc<Config>,
+}
+
+/// After how long a client that got a 503 may come again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Configs {
+    pub(super) fn new(settings: &Settings, plain_requests: bool) -> Result<Self, TransportError> {
+        let mut connection = Config::default();
+        connection.max_message_len = settings.ws_max_message_len;
+        connection.max_message_chunks = NonZeroU32::new(settings.ws_max_msg_chunks);
+        connection.counted_chunk_len = Some(settings.ws_counted_chunk_len).filter(|&len| len > 0);
+        connection.opening_handshake_timeout = Some(settings.ws_handshake_timeout);
+        connection.send_timeout = Some(settings.ws_send_timeout).filter(|time| !time.is_zero());
+        connection.ping_interval = Some(settings.ws_ping_interval).filter(|time| !time.is_zero());
+        connection.pong_timeout = match settings.ws_pong_timeout {
+            Duration::ZERO => Duration::MAX,
+            timeout => timeout,
+        };
+        connection.control_events = false;
+        let connection = Arc::new(connection);
+
+        let mut server = ServerConfig::default();
+        server.connection = Arc::clone(&connection);
+        server.resource.clone_from(&settings.ws_resource);
+        // RFC 7118, section 4.1.
+        server.subprotocols = vec!["sip".into()];
+        server.require_subprotocol = true;
+        server.origins = origins(settings)?;
+        server.plain_requests = plain_requests;
+        let mut refusing = server.clone();
+        refusing.unavailable = Some(RETRY_AFTER);
+        Ok(Self { server: Arc::new(server), refusing: Arc::new(refusing), client: connection })
+    }
+}
+
+fn origins(settings: &Settings) -> Result<OriginPolicy, TransportError> {
+    if settings.ws_allowed_origins.is_empty() {
+        return Ok(if settings.require_origin { OriginPolicy::Required } else { OriginPolicy::Any });
+    }
+    let origins = settings
+        .ws_allowed_origins
+        .iter()
+        .map(|origin| origin.parse().map_err(|_| TransportError::Origin(origin.clone())));
+    Ok(OriginPolicy::AllowList(origins.collect::<Result<_, _>>()?))
+}

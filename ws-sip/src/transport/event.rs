@@ -1,0 +1,122 @@
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+
+use ws_core::{Kind, Opened, Outcome, Request};
+
+use crate::flow::FlowId;
+use crate::sip::{HeadError, Message};
+
+/// What happened on a flow.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FlowEvent<'a> {
+    /// A flow is open: SIP messages may be sent over it.
+    Opened {
+        /// The flow; one event `Closed` with it follows, once.
+        flow: FlowId,
+        /// Who opened it, between which addresses.
+        ends: Ends,
+        /// The heads of the opening handshake, and the subprotocol.
+        opened: &'a Opened,
+    },
+    /// A SIP message came.
+    Message {
+        /// Where it came from, and where a response to it must go.
+        flow: FlowId,
+        /// The message.
+        message: Message<'a>,
+        /// Whether it came as text or binary.
+        kind: Kind,
+    },
+    /// What came is not one SIP message and no keepalive: it was dropped (RFC 7118, section 4.1).
+    Refused {
+        /// Where it came from.
+        flow: FlowId,
+        /// What is wrong with it.
+        error: HeadError,
+        /// The first bytes of it, for a log.
+        start: &'a [u8],
+    },
+    /// An open flow ended.
+    Closed {
+        /// The flow.
+        flow: FlowId,
+        /// Between which addresses it was.
+        ends: Ends,
+        /// How it ended.
+        outcome: &'a Outcome,
+        /// What went over it.
+        counters: Counters,
+        /// How long it was open.
+        age: Duration,
+    },
+    /// An opening handshake did not end in an open flow. For an outgoing flow this is the one answer to the call
+    /// that asked for it; what waited to be sent over it is lost.
+    NotOpened {
+        /// The flow that will not be.
+        flow: FlowId,
+        /// Between which addresses, as far as known.
+        ends: Ends,
+        /// Why.
+        why: NotOpened<'a>,
+    },
+    /// An HTTP request that asks for no WebSocket came, and was not answered yet: see
+    /// [`Flows::respond`](super::Flows::respond).
+    Http {
+        /// The connection.
+        flow: FlowId,
+        /// Who asks.
+        ends: Ends,
+        /// The request.
+        request: &'a Request,
+    },
+    /// A listener could not accept a connection; it goes on.
+    AcceptFailed {
+        /// The listener.
+        local: SocketAddr,
+        /// Why, such as no more file descriptors.
+        error: &'a std::io::Error,
+    },
+}
+
+/// Why a flow did not open.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NotOpened<'a> {
+    /// The host has no address, or none could be connected to.
+    Connect(&'a std::io::Error),
+    /// The opening handshake failed, timed out, or was answered with plain HTTP.
+    Handshake(&'a Outcome),
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The other side's address.
+    pub peer: SocketAddr,
+    /// Our address.
+    pub local: SocketAddr,
+    /// Whether the peer opened it.
+    pub is_incoming: bool,
+}
+
+impl Ends {
+    /// Those of an outgoing flow that has no TCP connection yet.
+    pub(super) const fn unknown() -> Self {
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Self { peer: nowhere, local: nowhere, is_incoming: false }
+    }
+}
+
+/// What went over a flow, WebSocket payloads only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages received.
+    pub messages_in: u64,
+    /// Messages sent.
+    pub messages_out: u64,
+    /// Bytes of messages received.
+    pub bytes_in: u64,
+    /// Bytes of messages sent.
+    pub bytes_out: u64,
+}

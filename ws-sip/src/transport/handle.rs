@@ -1,0 +1,73 @@
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mio::Waker;
+use ws_core::StatusCode;
+
+use super::Flows;
+use crate::flow::FlowId;
+
+/// Reaches a [`Transport`](super::Transport) from other threads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: Arc<Mutex<Vec<Command>>>,
+    waker: Arc<Waker>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Send(FlowId, Box<[u8]>),
+    Close(FlowId, StatusCode, String),
+    ShutDown(Duration),
+}
+
+impl Handle {
+    pub(super) fn new(waker: Arc<Waker>) -> Self {
+        Self { commands: Arc::default(), waker }
+    }
+
+    /// Sends a SIP message over a flow, as [`Flows::send`] does; what became of it is not told.
+    ///
+    /// # Errors
+    /// If the transport cannot be woken.
+    pub fn send(&self, flow: FlowId, message: impl Into<Box<[u8]>>) -> io::Result<()> {
+        self.push(Command::Send(flow, message.into()))
+    }
+
+    /// Starts the closing handshake of a flow.
+    ///
+    /// # Errors
+    /// If the transport cannot be woken.
+    pub fn close(&self, flow: FlowId, code: StatusCode, reason: impl Into<String>) -> io::Result<()> {
+        self.push(Command::Close(flow, code, reason.into()))
+    }
+
+    /// Shuts the transport down gracefully: see [`Flows::shut_down`].
+    ///
+    /// # Errors
+    /// If the transport cannot be woken.
+    pub fn shut_down(&self, timeout: Duration) -> io::Result<()> {
+        self.push(Command::ShutDown(timeout))
+    }
+
+    pub(super) fn run(&self, flows: &mut Flows) {
+        let commands = core::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner));
+        for command in commands {
+            // A flow that ended meanwhile was reported closed: nothing is to be said here.
+            let _ = match command {
+                Command::Send(flow, message) => flows.send(flow, &message),
+                Command::Close(flow, code, reason) => flows.close(flow, code, &reason),
+                Command::ShutDown(timeout) => {
+                    flows.shut_down(timeout);
+                    Ok(())
+                }
+            };
+        }
+    }
+
+    fn push(&self, command: Command) -> io::Result<()> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.waker.wake()
+    }
+}

@@ -1,0 +1,53 @@
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use ws_core::Instant;
+
+/// How long a listener rests when the system has no descriptor left for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: mio::net::TcpListener,
+    local: SocketAddr,
+    /// Goes on accepting then: the edge was seen, and it does not come again.
+    pub(super) retry_at: Option<Instant>,
+}
+
+impl Listener {
+    pub(super) fn bind(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut socket = mio::net::TcpListener::bind(address)?;
+        let local = socket.local_addr()?;
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        Ok(Self { socket, local, retry_at: None })
+    }
+
+    pub(super) const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Returns a connection, `Ok(None)` when none waits, an error when this one or all cannot be accepted.
+    pub(super) fn accept(&mut self, now: Instant) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        self.retry_at = None;
+        loop {
+            match self.socket.accept() {
+                Ok(connection) => return Ok(Some(connection)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(None),
+                    // The peer was gone before it was accepted: its trouble alone.
+                    io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset => {}
+                    _ => {
+                        self.retry_at = Some(now + PAUSE);
+                        return Err(error);
+                    }
+                },
+            }
+        }
+    }
+}

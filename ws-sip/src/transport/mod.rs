@@ -1,0 +1,171 @@
+//! SIP over WebSocket connections: the transport that a proxy, registrar or user agent embeds.
+//!
+//! A [`Transport`] listens, opens flows to destinations, and runs them all in the thread that polls it. Each poll
+//! hands what happened to a handler, which sends through [`Flows`]. Whatever runs above is told of each flow that
+//! opens, each SIP message, and each flow that closes, exactly once.
+//!
+//! ```no_run
+//! use ws_sip::{FlowEvent, Settings, Transport};
+//!
+//! let mut transport = Transport::new(Settings::default())?;
+//! transport.listen("ws:127.0.0.1:8080".parse()?)?;
+//! loop {
+//!     transport.poll(None, |flows, event| {
+//!         if let FlowEvent::Message { flow, message, .. } = event {
+//!             let reply = ws_sip::sip::Reply::to(&message, None, 501, "Not Implemented", "tag");
+//!             if let Some(reply) = reply {
+//!                 let _ = flows.send(flow, &reply.finish());
+//!             }
+//!         }
+//!     })?;
+//! }
+//! # #[expect(unreachable_code)]
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod clock;
+mod config;
+mod event;
+mod flows;
+mod handle;
+mod listener;
+mod outgoing;
+mod run;
+mod stats;
+mod timers;
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::io;
+use std::sync::Arc;
+
+use mio::{Poll, Token, Waker};
+
+pub use event::{Counters, Ends, FlowEvent, NotOpened};
+pub use flows::{Flows, OpenOptions, SendError};
+pub use handle::Handle;
+pub use stats::Stats;
+
+use crate::address::ListenAddress;
+use crate::settings::Settings;
+use config::Configs;
+use listener::Listener;
+use outgoing::Resolver;
+
+/// Bytes that one read takes at most.
+const READ_LEN: usize = 64 << 10;
+/// Listeners at most.
+const MAX_LISTENERS: usize = 256;
+const WAKER: Token = Token(MAX_LISTENERS);
+/// The token of the flow in the first place.
+const FIRST_FLOW: usize = MAX_LISTENERS + 1;
+
+/// SIP over WebSocket connections, all in one thread. See the [module](self).
+#[derive(Debug)]
+pub struct Transport {
+    poll: Poll,
+    events: mio::Events,
+    listeners: Vec<Listener>,
+    flows: Flows,
+    handle: Handle,
+    /// What is read into, for all flows.
+    scratch: Box<[u8]>,
+    /// Flows that were left with something to read, so that others have their turn.
+    unread: Vec<crate::flow::FlowId>,
+}
+
+impl Transport {
+    /// Returns a transport without listeners or flows. Plain HTTP requests get 426.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub fn new(settings: Settings) -> Result<Self, TransportError> {
+        Self::build(settings, false)
+    }
+
+    /// As [`new`](Self::new), but plain HTTP requests come as [`FlowEvent::Http`]; one that the handler does not
+    /// answer at once gets 404.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub fn with_http(settings: Settings) -> Result<Self, TransportError> {
+        Self::build(settings, true)
+    }
+
+    fn build(settings: Settings, plain_requests: bool) -> Result<Self, TransportError> {
+        let configs = Configs::new(&settings, plain_requests)?;
+        let poll = Poll::new().map_err(TransportError::System)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(TransportError::System)?);
+        let registry = poll.registry().try_clone().map_err(TransportError::System)?;
+        let resolver = Resolver::new(Arc::clone(&waker));
+        Ok(Self {
+            poll,
+            events: mio::Events::with_capacity(1024),
+            listeners: Vec::new(),
+            flows: Flows::new(settings, configs, registry, resolver),
+            handle: Handle::new(waker),
+            scratch: vec![0; READ_LEN].into(),
+            unread: Vec::new(),
+        })
+    }
+
+    /// Listens on an address and returns it, with the port that the system chose for port 0.
+    ///
+    /// # Errors
+    /// [`TransportError::Listen`].
+    pub fn listen(&mut self, address: ListenAddress) -> Result<SocketAddr, TransportError> {
+        let address = address.with_default_port(self.flows.settings.ws_port);
+        let failed = |error| TransportError::Listen(address, error);
+        let token = Token(self.listeners.len());
+        if token == WAKER {
+            return Err(failed(io::Error::other("too many listeners")));
+        }
+        let listener = Listener::bind(address, self.poll.registry(), token).map_err(failed)?;
+        let local = listener.local();
+        self.listeners.push(listener);
+        Ok(local)
+    }
+
+    /// Returns the flows, to send outside of a handler; what is sent leaves with the next poll.
+    #[must_use]
+    pub const fn flows(&mut self) -> &mut Flows {
+        &mut self.flows
+    }
+
+    /// Returns what reaches this transport from other threads.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+/// Why a transport cannot start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The system refused what every transport needs.
+    System(io::Error),
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// This is no origin.
+    Origin(String),
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => write!(f, "cannot set up: {error}"),
+            Self::Listen(address, error) => write!(f, "cannot listen on ws:{address}: {error}"),
+            Self::Origin(origin) => write!(f, "`{origin}` is no origin such as https://example.com"),
+        }
+    }
+}
+
+impl core::error::Error for TransportError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::System(error) | Self::Listen(_, error) => Some(error),
+            Self::Origin(_) => None,
+        }
+    }
+}

@@ -1,0 +1,367 @@
+use core::time::Duration;
+use std::io::{self, Read as _};
+
+use mio::Token;
+use ws_core::{Chunk, Event, Instant, Message, Response};
+
+use super::event::{Ends, FlowEvent, NotOpened};
+use super::flows::{Flows, Link};
+use super::{FIRST_FLOW, Transport, WAKER};
+use crate::flow::FlowId;
+use crate::sip::Received;
+
+/// Reads of one flow before the others have their turn.
+const READS_A_TURN: usize = 16;
+/// Connections accepted before the flows have their turn.
+const ACCEPTS_A_TURN: usize = 64;
+
+impl Transport {
+    /// Waits until something happens, at most for `timeout`, and hands all that happened to `handler`. What is
+    /// sent leaves before this returns, as far as the network takes it.
+    ///
+    /// # Errors
+    /// Only if the system's poll fails; what happens to one flow is an event.
+    pub fn poll(
+        &mut self,
+        timeout: Option<Duration>,
+        mut handler: impl FnMut(&mut Flows, FlowEvent<'_>),
+    ) -> io::Result<()> {
+        // What was sent since the last poll leaves before we wait.
+        self.flows.now = self.flows.clock.now();
+        flush(&mut self.flows, &mut handler);
+        let wait = self.wait(timeout);
+        match self.poll.poll(&mut self.events, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.flows.now = self.flows.clock.now();
+        self.expire(&mut handler);
+        let mut woken = false;
+        let unread = core::mem::take(&mut self.unread);
+        for event in &self.events {
+            match event.token() {
+                WAKER => woken = true,
+                Token(index) if index < FIRST_FLOW => self.listeners[index].retry_at = Some(Instant::EPOCH),
+                Token(token) => {
+                    let Some(flow) = self.flows.id_at(token - FIRST_FLOW) else { continue };
+                    let closed = event.is_read_closed() || event.is_error();
+                    if ready(&mut self.flows, flow, event.is_writable(), &mut handler)
+                        && (event.is_readable() || closed)
+                        && read(&mut self.flows, flow, &mut self.scratch, closed, &mut handler)
+                    {
+                        self.unread.push(flow);
+                    }
+                }
+            }
+        }
+        for flow in unread {
+            if read(&mut self.flows, flow, &mut self.scratch, true, &mut handler) {
+                self.unread.push(flow);
+            }
+        }
+        if woken {
+            self.handle.run(&mut self.flows);
+            while let Some((flow, addresses)) = self.flows.resolver.poll() {
+                resolved(&mut self.flows, flow, addresses, &mut handler);
+            }
+        }
+        self.accept(&mut handler);
+        flush(&mut self.flows, &mut handler);
+        Ok(())
+    }
+
+    /// Returns how long to wait for the system.
+    fn wait(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.unread.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.flows.now;
+        let retries = self.listeners.iter().filter_map(|listener| listener.retry_at);
+        let next = retries.chain(self.flows.deadlines.next()).chain(self.flows.draining).min();
+        let wait = next.map(|at| (at - now) + Duration::from_micros(1));
+        match (wait, timeout) {
+            (Some(wait), Some(timeout)) => Some(wait.min(timeout)),
+            (wait, timeout) => wait.or(timeout),
+        }
+    }
+
+    /// Accepts the connections that wait.
+    fn accept(&mut self, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
+        let now = self.flows.now;
+        for listener in &mut self.listeners {
+            if listener.retry_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            let local = listener.local();
+            for turn in 1.. {
+                let accepted = listener.accept(now).and_then(|accepted| {
+                    let Some((stream, peer)) = accepted else { return Ok(false) };
+                    self.flows.stats.accepted += 1;
+                    // A wildcard listener's connections have addresses of their own.
+                    let local = stream.local_addr().unwrap_or(local);
+                    self.flows.accept(stream, Ends { peer, local, is_incoming: true })?;
+                    Ok(true)
+                });
+                match accepted {
+                    Ok(true) if turn == ACCEPTS_A_TURN => {
+                        listener.retry_at = Some(Instant::EPOCH);
+                        break;
+                    }
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        self.flows.stats.accept_failures += 1;
+                        handler(&mut self.flows, FlowEvent::AcceptFailed { local, error: &error });
+                        if listener.retry_at.is_some() {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Acts on the deadlines that passed.
+    fn expire(&mut self, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
+        let flows = &mut self.flows;
+        let now = flows.now;
+        while let Some((at, flow)) = flows.deadlines.expire(now) {
+            let flow = FlowId(flow);
+            let draining = flows.draining.is_some();
+            let Some(state) = flows.flow_mut(flow) else { continue };
+            if state.armed != at {
+                continue;
+            }
+            state.armed = Instant::from_nanos(u64::MAX);
+            match &mut state.link {
+                Link::Up { endpoint, .. } => {
+                    endpoint.handle_timeout(now);
+                    flows.mark(flow);
+                }
+                Link::Connecting(connecting) if connecting.deadline <= now || draining => {
+                    not_connected(flows, flow, &io::ErrorKind::TimedOut.into(), handler);
+                }
+                Link::Connecting(connecting) => {
+                    let deadline = connecting.deadline;
+                    flows.arm(flow, deadline);
+                }
+            }
+        }
+        if flows.draining.is_some_and(|at| at <= now) {
+            for flow in flows.ids() {
+                // Each is there: the list was just made.
+                let _ = flows.abort(flow);
+            }
+        }
+    }
+}
+
+/// Takes in that a flow's socket is ready. Returns whether it may be read.
+fn ready(
+    flows: &mut Flows,
+    id: FlowId,
+    is_writable: bool,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) -> bool {
+    let registry_token = Token(FIRST_FLOW + (id.0 & 0xffff_ffff) as usize);
+    let Some(flow) = flows.flow_mut(id) else { return false };
+    match &mut flow.link {
+        Link::Up { .. } => {
+            if is_writable && flow.is_blocked {
+                flow.is_blocked = false;
+                flows.mark(id);
+            }
+            true
+        }
+        Link::Connecting(connecting) => match connecting.attempt() {
+            Ok(None) => false,
+            Ok(Some(stream)) => match flows.connected(id, stream) {
+                Ok(()) => true,
+                Err(error) => {
+                    not_connected(flows, id, &error, handler);
+                    false
+                }
+            },
+            Err(error) => {
+                if connecting.has_more_addresses() {
+                    connect(flows, id, registry_token, handler);
+                } else {
+                    not_connected(flows, id, &error, handler);
+                }
+                false
+            }
+        },
+    }
+}
+
+/// Reads what came on a flow. Returns whether there may be more, for its next turn.
+fn read(
+    flows: &mut Flows,
+    id: FlowId,
+    scratch: &mut [u8],
+    until_blocked: bool,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) -> bool {
+    for _ in 0..READS_A_TURN {
+        let now = flows.now;
+        let Some(flow) = flows.flow_mut(id) else { return false };
+        let Link::Up { stream, endpoint, .. } = &mut flow.link else { return false };
+        match stream.read(scratch) {
+            Ok(0) => {
+                endpoint.handle_eof(now);
+                drive(flows, id, Chunk::empty(), handler);
+                return false;
+            }
+            Ok(n) => {
+                let full = n == scratch.len();
+                let chunk = if full { Chunk::cut(scratch) } else { Chunk::within(scratch, n) };
+                drive(flows, id, chunk, handler);
+                // A read that did not fill the buffer emptied the socket; what comes later is an edge of its own.
+                if !full && !until_blocked {
+                    return false;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => {
+                endpoint.handle_transport_lost(now);
+                drive(flows, id, Chunk::empty(), handler);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Hands on what a chunk brings, and the end of the flow.
+fn drive(
+    flows: &mut Flows,
+    id: FlowId,
+    mut chunk: Chunk<'_>,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) {
+    let now = flows.now;
+    loop {
+        let Some(flow) = flows.flow_mut(id) else { return };
+        let ends = flow.ends;
+        match flow.poll_event(now, &mut chunk) {
+            None => break,
+            Some(Event::Message(message)) => {
+                flow.counters.messages_in += 1;
+                flow.counters.bytes_in += message.as_bytes().len() as u64;
+                receive(flows, id, &message, handler);
+            }
+            Some(Event::Open(opened)) => {
+                flow.is_open = true;
+                flow.opened_at = now;
+                flows.stats.opened += 1;
+                handler(flows, FlowEvent::Opened { flow: id, ends, opened: &opened });
+                flows.send_queued(id);
+            }
+            Some(Event::Request(request)) => {
+                flows.stats.http_requests += 1;
+                handler(flows, FlowEvent::Http { flow: id, ends, request: &request });
+                // Fails if the handler answered.
+                let _ = flows.respond(id, &Response::new(404));
+            }
+            Some(Event::Closed(outcome)) => {
+                let Some(flow) = flows.remove(id) else { return };
+                if flow.is_open {
+                    flows.stats.closed += 1;
+                    let age = now - flow.opened_at;
+                    let counters = flow.counters;
+                    handler(flows, FlowEvent::Closed { flow: id, ends, outcome: &outcome, counters, age });
+                } else {
+                    flows.stats.not_opened += 1;
+                    let why = NotOpened::Handshake(&outcome);
+                    handler(flows, FlowEvent::NotOpened { flow: id, ends, why });
+                }
+                return;
+            }
+            Some(_) => {}
+        }
+    }
+    flows.mark(id);
+}
+
+/// Hands on a WebSocket message, if it is a SIP message; answers a keepalive.
+fn receive(
+    flows: &mut Flows,
+    id: FlowId,
+    message: &Message<'_>,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) {
+    let (bytes, kind) = (message.as_bytes(), message.kind());
+    match Received::parse(bytes) {
+        Ok(Received::Sip(message)) => {
+            flows.stats.messages_in += 1;
+            handler(flows, FlowEvent::Message { flow: id, message, kind });
+        }
+        Ok(Received::KeepalivePing) => {
+            flows.stats.keepalives_in += 1;
+            if let Some(flow) = flows.flow_mut(id) {
+                flow.answer_keepalive(kind);
+            }
+        }
+        Ok(Received::KeepalivePong) => flows.stats.keepalive_answers_in += 1,
+        Err(error) => {
+            flows.stats.refused_messages += 1;
+            let start = &bytes[..bytes.len().min(64)];
+            handler(flows, FlowEvent::Refused { flow: id, error, start });
+        }
+    }
+}
+
+/// Writes what the flows have to send, and reports those that end by it.
+fn flush(flows: &mut Flows, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
+    while let Some(flow) = flows.next_dirty() {
+        if flows.flush(flow) {
+            drive(flows, flow, Chunk::empty(), handler);
+        }
+    }
+}
+
+/// Takes in the addresses of a destination.
+fn resolved(
+    flows: &mut Flows,
+    id: FlowId,
+    addresses: io::Result<Vec<core::net::SocketAddr>>,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) {
+    let token = Token(FIRST_FLOW + (id.0 & 0xffff_ffff) as usize);
+    let Some(flow) = flows.flow_mut(id) else { return };
+    let Link::Connecting(connecting) = &mut flow.link else { return };
+    match addresses {
+        Ok(addresses) => {
+            connecting.set_addresses(addresses);
+            connect(flows, id, token, handler);
+        }
+        Err(error) => not_connected(flows, id, &error, handler),
+    }
+}
+
+/// Starts a TCP connection to the next address of an outgoing flow.
+fn connect(flows: &mut Flows, id: FlowId, token: Token, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
+    let Ok(registry) = flows.registry.try_clone() else {
+        return not_connected(flows, id, &io::ErrorKind::Other.into(), handler);
+    };
+    let Some(flow) = flows.flow_mut(id) else { return };
+    let Link::Connecting(connecting) = &mut flow.link else { return };
+    if let Err(error) = connecting.connect(&registry, token) {
+        not_connected(flows, id, &error, handler);
+    }
+}
+
+/// An outgoing flow has no TCP connection, and gets none.
+fn not_connected(
+    flows: &mut Flows,
+    id: FlowId,
+    error: &io::Error,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) {
+    let Some(flow) = flows.remove(id) else { return };
+    flows.stats.not_opened += 1;
+    let why = NotOpened::Connect(error);
+    handler(flows, FlowEvent::NotOpened { flow: id, ends: flow.ends, why });
+}
