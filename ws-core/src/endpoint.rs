@@ -1,6 +1,5 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
@@ -23,8 +22,8 @@ pub struct Endpoint(State);
 enum State {
     Server(Box<ServerHandshake>),
     Client(Box<ClientOpening>),
-    /// The second is what a server's handshake left to do, if anything.
-    Open(Connection, Option<Box<Unsettled>>),
+    /// A server's handshake stays until its 101 was queued and what it parked was used up.
+    Open(Connection, Option<Box<ServerHandshake>>),
 }
 
 #[derive(Debug)]
@@ -33,18 +32,6 @@ struct ClientOpening {
     config: Arc<Config>,
     /// Taken when the connection opens.
     keys: Option<KeySource>,
-}
-
-/// What comes before the connection's own input and output.
-#[derive(Debug)]
-struct Unsettled {
-    /// The 101; empty when it was queued.
-    response: Vec<u8>,
-    /// What the client sent while the application decided; used up to `parked_from`.
-    parked: Vec<u8>,
-    parked_from: usize,
-    /// The client's stream ended behind `parked`.
-    ended: bool,
 }
 
 impl Endpoint {
@@ -107,9 +94,9 @@ impl Endpoint {
         let event = match &mut self.0 {
             State::Server(handshake) => handshake.poll_event(now, chunk),
             State::Client(opening) => opening.handshake.poll_event(now, chunk),
-            State::Open(connection, unsettled) => {
-                if let Some(unsettled) = unsettled
-                    && let Some(event) = unsettled.poll_event(now, connection)
+            State::Open(connection, handshake) => {
+                if let Some(handshake) = handshake
+                    && let Some(event) = handshake.poll_parked(now, connection)
                 {
                     return Some(event);
                 }
@@ -124,25 +111,27 @@ impl Endpoint {
 
     /// Goes on from a handshake that is done.
     fn open(&mut self, now: Instant) {
-        self.0 = match &mut self.0 {
+        let connection = match &mut self.0 {
             State::Server(handshake) => {
-                let connection = Connection::new(Role::Server, &handshake.config().connection, now, None);
-                let (response, parked) = handshake.take_response_and_leftover();
-                let unsettled = Unsettled { response, parked, parked_from: 0, ended: handshake.is_ended() };
-                State::Open(connection, Some(Box::new(unsettled)))
+                Connection::new(Role::Server, &handshake.config().connection, now, None)
             }
             State::Client(opening) => {
-                State::Open(Connection::new(Role::Client, &opening.config, now, opening.keys.take()), None)
+                Connection::new(Role::Client, &opening.config, now, opening.keys.take())
             }
             State::Open(..) => return,
         };
+        if let State::Server(handshake) = mem::replace(&mut self.0, State::Open(connection, None))
+            && let State::Open(_, unsettled) = &mut self.0
+        {
+            *unsettled = Some(handshake);
+        }
     }
 
     /// Accepts the WebSocket request that waits; [`Event::Open`] follows.
     ///
     /// # Errors
     /// [`AnswerError`]; the request still waits then.
-    pub fn accept(&mut self, accept: Accept) -> Result<(), AnswerError> {
+    pub fn accept(&mut self, accept: &Accept) -> Result<(), AnswerError> {
         match &mut self.0 {
             State::Server(handshake) => handshake.accept(accept),
             _ => Err(AnswerError::NoRequest),
@@ -200,8 +189,8 @@ impl Endpoint {
         match &mut self.0 {
             State::Server(handshake) => handshake.handle_eof(),
             State::Client(opening) => opening.handshake.handle_eof(),
-            State::Open(connection, unsettled) => match unsettled {
-                Some(unsettled) if !unsettled.parked.is_empty() => unsettled.ended = true,
+            State::Open(connection, handshake) => match handshake {
+                Some(handshake) if handshake.has_parked() => handshake.handle_eof(),
                 _ => connection.handle_eof(now),
             },
         }
@@ -342,8 +331,8 @@ impl Endpoint {
             State::Server(handshake) => handshake.is_write_closed(),
             State::Client(_) => false,
             State::Open(connection, None) => connection.is_write_closed(),
-            State::Open(connection, Some(unsettled)) => {
-                unsettled.response.is_empty() && connection.is_write_closed()
+            State::Open(connection, Some(handshake)) => {
+                handshake.is_settled() && connection.is_write_closed()
             }
         }
     }
@@ -362,9 +351,9 @@ impl Endpoint {
     #[inline]
     fn opened(&mut self, out: &mut SendBuffer) -> Result<&mut Connection, SendError> {
         match &mut self.0 {
-            State::Open(connection, unsettled) => {
-                if unsettled.is_some() {
-                    settle(unsettled, out);
+            State::Open(connection, handshake) => {
+                if handshake.is_some() {
+                    settle(handshake, out);
                 }
                 Ok(connection)
             }
@@ -373,42 +362,14 @@ impl Endpoint {
     }
 }
 
-/// Queues the 101 if it was not yet, and forgets what is done with.
+/// Queues the 101 if it was not yet, and lets go of a handshake that has nothing left to do.
 #[cold]
-fn settle(unsettled: &mut Option<Box<Unsettled>>, out: &mut SendBuffer) {
-    if let Some(inner) = unsettled {
-        let response = mem::take(&mut inner.response);
-        if !response.is_empty() {
-            out.append_opaque(&response);
+fn settle(slot: &mut Option<Box<ServerHandshake>>, out: &mut SendBuffer) {
+    if let Some(handshake) = slot {
+        handshake.poll_transmit(out);
+        if handshake.is_settled() {
+            *slot = None;
         }
-        if inner.parked.is_empty() && !inner.ended {
-            *unsettled = None;
-        }
-    }
-}
-
-impl Unsettled {
-    /// Returns the next event in the parked bytes; they come before the chunk at hand.
-    fn poll_event(&mut self, now: Instant, connection: &mut Connection) -> Option<Event<'static>> {
-        let end = self.parked.len();
-        while self.parked_from < end {
-            // Together they count as one arrival.
-            let mut parked = match self.parked_from {
-                0 => Chunk::new(&mut self.parked),
-                from => Chunk::resumed(&mut self.parked, from, end),
-            };
-            let event = connection.poll_event(now, &mut parked).map(Event::into_owned);
-            self.parked_from = end - parked.len();
-            if event.is_some() {
-                return event;
-            }
-        }
-        self.parked = Vec::new();
-        self.parked_from = 0;
-        if mem::take(&mut self.ended) {
-            connection.handle_eof(now);
-        }
-        None
     }
 }
 

@@ -16,6 +16,7 @@ mod handshake;
 mod keys;
 pub mod mask;
 mod output;
+mod parked;
 mod status;
 mod time;
 pub mod utf8;

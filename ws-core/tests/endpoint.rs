@@ -119,9 +119,9 @@ fn deciding_later_loses_nothing() {
     assert_eq!(server.sent(NOW), b"");
 
     let named = |name: &str| Accept { subprotocol: Subprotocol::Named(name.into()), headers: Headers::new() };
-    assert_eq!(server.endpoint.accept(named("other")), Err(AnswerError::SubprotocolNotOffered));
-    server.endpoint.accept(named("sip")).unwrap();
-    assert_eq!(server.endpoint.accept(named("sip")), Err(AnswerError::NoRequest));
+    assert_eq!(server.endpoint.accept(&named("other")), Err(AnswerError::SubprotocolNotOffered));
+    server.endpoint.accept(&named("sip")).unwrap();
+    assert_eq!(server.endpoint.accept(&named("sip")), Err(AnswerError::NoRequest));
     let events = server.receive(NOW, &[]);
     let [Event::Open(opened), first, second, closed] = &events[..] else { panic!("{events:?}") };
     assert_eq!(opened.subprotocol(), Some("sip"));
@@ -159,7 +159,7 @@ fn plain_requests_are_answered_by_the_application() {
         let events = server.receive(NOW, head.as_bytes());
         let [Event::Request(request)] = &events[..] else { panic!("{events:?}") };
         assert_eq!((request.path(), request.query(), request.is_websocket()), ("/page", Some("q"), false));
-        assert_eq!(server.endpoint.accept(Accept::default()), Err(AnswerError::PlainRequest));
+        assert_eq!(server.endpoint.accept(&Accept::default()), Err(AnswerError::PlainRequest));
         let mut response = Response::new(200);
         response.body = "page".into();
         response.headers.push("Content-Type", "text/html").unwrap();

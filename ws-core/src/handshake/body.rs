@@ -39,7 +39,7 @@ enum Chunked {
 impl BodyReader {
     /// Prepares to read the body that the head announces.
     pub(super) fn new(head: &Head) -> Self {
-        let status = match head.start {
+        let status = match head.start() {
             StartLine::Response { status, .. } => status,
             _ => 0,
         };

@@ -1,5 +1,6 @@
 //! The rules that a complete request must keep (RFC 6455, section 4.2.1), and what each fault is answered.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -8,7 +9,7 @@ use super::head::{Head, HeadError, StartLine};
 use super::request::{offered, path_of};
 use super::response::{self, reason_phrase, write_decimal};
 use super::server_config::ServerConfig;
-use super::tokens::list_holds;
+use super::tokens::{elements, is, is_host, list_holds};
 use super::{KEY_LEN, is_key};
 
 /// Why a server refused a request.
@@ -150,19 +151,19 @@ impl<'a> Once<'a> {
 pub(super) fn check(head: &Head, config: &ServerConfig) -> Result<Asked, RequestError> {
     let (mut host, mut key, mut version, mut origin) =
         (Once::Missing, Once::Missing, Once::Missing, Once::Missing);
-    let (mut upgrade, mut connection, mut protocols, mut body) = (false, false, false, false);
+    let mut protocols = Once::Missing;
+    let (mut upgrade, mut connection, mut body) = (false, false, false);
     for (name, value) in head.fields() {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is(b"Host") => host.add(value),
-            6 if is(b"Origin") => origin.add(value),
-            7 if is(b"Upgrade") => upgrade |= list_holds(value, b"websocket"),
-            10 if is(b"Connection") => connection |= list_holds(value, b"upgrade"),
-            14 if is(b"Content-Length") => body |= value != b"0",
-            17 if is(b"Sec-WebSocket-Key") => key.add(value),
-            17 if is(b"Transfer-Encoding") => body = true,
-            21 if is(b"Sec-WebSocket-Version") => version.add(value),
-            22 if is(b"Sec-WebSocket-Protocol") => protocols = true,
+            4 if is(name, b"host") => host.add(value),
+            6 if is(name, b"origin") => origin.add(value),
+            7 if is(name, b"upgrade") => upgrade |= list_holds(value, b"websocket"),
+            10 if is(name, b"connection") => connection |= list_holds(value, b"upgrade"),
+            14 if is(name, b"content-length") => body |= value != b"0",
+            17 if is(name, b"sec-websocket-key") => key.add(value),
+            17 if is(name, b"transfer-encoding") => body = true,
+            21 if is(name, b"sec-websocket-version") => version.add(value),
+            22 if is(name, b"sec-websocket-protocol") => protocols.add(value),
             _ => {}
         }
     }
@@ -195,10 +196,15 @@ pub(super) fn check(head: &Head, config: &ServerConfig) -> Result<Asked, Request
     if matches!(origin, Once::Repeated) || !config.origins.accepts(origin.get()) {
         return Err(RequestError::Origin);
     }
-    let preferred = if protocols {
-        config.subprotocols.iter().position(|own| offered(head).any(|element| element == own.as_bytes()))
-    } else {
-        None
+    let own = config.subprotocols.iter().map(String::as_bytes);
+    let preferred = match protocols {
+        Once::Missing => None,
+        Once::One(list) => {
+            own.map(|own| elements(list).any(|element| element == own)).position(|offers| offers)
+        }
+        Once::Repeated => {
+            own.map(|own| offered(head).any(|element| element == own)).position(|offers| offers)
+        }
     };
     if preferred.is_none() && config.require_subprotocol {
         return Err(RequestError::Subprotocol);
@@ -207,16 +213,10 @@ pub(super) fn check(head: &Head, config: &ServerConfig) -> Result<Asked, Request
 }
 
 pub(super) fn method_of(head: &Head) -> &[u8] {
-    match head.start {
+    match head.start() {
         StartLine::Request { method_end, .. } => head.slice(0, method_end),
         _ => &[],
     }
-}
-
-/// Whether a value has only characters that a host and port are made of (RFC 3986, section 3.2.2).
-fn is_host(value: &[u8]) -> bool {
-    !value.is_empty()
-        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte))
 }
 
 /// Writes the answer to a fault.

@@ -8,7 +8,7 @@ use super::body::BodyReader;
 use super::head::{Head, HeadError, HeadReader, Kind, StartLine};
 use super::opened::Opened;
 use super::response::ResponseHead;
-use super::tokens::list_holds;
+use super::tokens::{is, list_holds};
 use super::url::ClientRequest;
 use super::{ACCEPT_LEN, accept_for};
 use crate::{Chunk, Config, Deadline, Event, Instant, KeySource, Outcome, SendBuffer};
@@ -183,7 +183,7 @@ impl ClientHandshake {
     /// Decides about a complete head; returns whether the connection is open.
     fn handle_head(&mut self) -> bool {
         let State::Reading(reader) = &mut self.state else { return false };
-        let StartLine::Response { status, minor, .. } = reader.head().start else { return false };
+        let StartLine::Response { status, minor, .. } = reader.head().start() else { return false };
         let fault = match status {
             101 if minor == 0 => ResponseFault::Head(HeadError::Version),
             101 => match check(reader.head(), &self.expected, &self.offered) {
@@ -214,9 +214,8 @@ impl ClientHandshake {
     fn open(&mut self) -> Option<Event<'static>> {
         let State::Reading(reader) = mem::replace(&mut self.state, State::Open) else { return None };
         let response = ResponseHead::new(reader.into_head());
-        let subprotocol = response.header("Sec-WebSocket-Protocol").map(String::from);
         let request = mem::take(&mut self.request);
-        Some(Event::Open(Box::new(Opened::client(request, response, subprotocol))))
+        Some(Event::Open(Box::new(Opened::client(request, response))))
     }
 
     fn reject(&mut self, fault: ResponseFault) {
@@ -246,13 +245,14 @@ fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str) -> Option<Resp
     // Whether a field that may be there once was repeated.
     let (mut upgrade_again, mut accept_again, mut subprotocol_again) = (false, false, false);
     for (name, value) in head.fields() {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            7 if is(b"Upgrade") => upgrade_again |= upgrade.replace(value).is_some(),
-            10 if is(b"Connection") => connection |= list_holds(value, b"upgrade"),
-            20 if is(b"Sec-WebSocket-Accept") => accept_again |= accept.replace(value).is_some(),
-            22 if is(b"Sec-WebSocket-Protocol") => subprotocol_again |= subprotocol.replace(value).is_some(),
-            24 if is(b"Sec-WebSocket-Extensions") => extension |= !value.is_empty(),
+            7 if is(name, b"upgrade") => upgrade_again |= upgrade.replace(value).is_some(),
+            10 if is(name, b"connection") => connection |= list_holds(value, b"upgrade"),
+            20 if is(name, b"sec-websocket-accept") => accept_again |= accept.replace(value).is_some(),
+            22 if is(name, b"sec-websocket-protocol") => {
+                subprotocol_again |= subprotocol.replace(value).is_some()
+            }
+            24 if is(name, b"sec-websocket-extensions") => extension |= !value.is_empty(),
             _ => {}
         }
     }

@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use memchr::memchr;
 
-use super::tokens::{is_control, is_visible, token_len, trim};
+use super::tokens::{is_control, is_visible, token_len};
 use crate::Config;
 use crate::chunk::Arrival;
 
@@ -91,13 +92,22 @@ struct Field {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     raw: Vec<u8>,
-    pub(super) start: StartLine,
+    lines: Lines,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lines {
+    start: StartLine,
     fields: Vec<Field>,
 }
 
 impl Head {
-    pub(super) const fn empty() -> Self {
-        Self { raw: Vec::new(), start: StartLine::Missing, fields: Vec::new() }
+    const fn empty() -> Self {
+        Self { raw: Vec::new(), lines: Lines { start: StartLine::Missing, fields: Vec::new() } }
+    }
+
+    pub(super) const fn start(&self) -> StartLine {
+        self.lines.start
     }
 
     pub(super) fn raw(&self) -> &[u8] {
@@ -117,9 +127,10 @@ impl Head {
     /// Returns the fields in order: names as they were written, values without the whitespace around them.
     #[inline]
     pub(super) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields
-            .iter()
-            .map(|field| (self.slice(field.name, field.name_end), self.slice(field.value, field.value_end)))
+        let slices = |field: &Field| {
+            (self.slice(field.name, field.name_end), self.slice(field.value, field.value_end))
+        };
+        self.lines.fields.iter().map(slices)
     }
 
     /// Returns the values of all fields of that name, in order.
@@ -128,8 +139,9 @@ impl Head {
     }
 }
 
-/// Reads a head from chunks of any size. Each byte is looked at a fixed number of times: lines are parsed
-/// once, when they are complete, and the search for their ends goes on where it stopped.
+/// Reads a head from chunks of any size. Each byte is looked at a fixed number of times: a line is parsed when
+/// it is complete, once more at most if a chunk ended inside of it, and the search for its end goes on where
+/// it stopped.
 #[derive(Debug)]
 pub(super) struct HeadReader {
     head: Head,
@@ -139,8 +151,19 @@ pub(super) struct HeadReader {
     max_len: usize,
     max_fields: usize,
     chunks: ChunkCount,
+    /// Bytes looked at.
     #[cfg(test)]
     work: usize,
+}
+
+/// What is at the start of some bytes, with the length of the line.
+enum Line {
+    /// Not a whole line.
+    Incomplete,
+    Good(usize),
+    /// The empty line that ends the head.
+    Last(usize),
+    Bad(HeadError, usize),
 }
 
 impl HeadReader {
@@ -158,7 +181,7 @@ impl HeadReader {
     }
 
     /// Returns what was read of the head so far, up to and with the line at fault if there was one.
-    pub(super) fn head(&self) -> &Head {
+    pub(super) const fn head(&self) -> &Head {
         &self.head
     }
 
@@ -176,7 +199,7 @@ impl HeadReader {
     }
 
     /// Accounts for the chunk that the next bytes come in.
-    pub(super) fn count(&mut self, arrival: Arrival) {
+    pub(super) const fn count(&mut self, arrival: Arrival) {
         self.chunks.count(arrival);
     }
 
@@ -188,45 +211,42 @@ impl HeadReader {
         // What lies beyond the limit is not looked at: a head that goes so far is refused.
         let window = bytes.get(..self.max_len - known).unwrap_or(bytes);
         let mut at = 0;
-        while let Some(len) = memchr(b'\n', &window[at..]) {
-            let end = at + len + 1;
-            self.work(end - at);
-            let result = if self.line < known {
-                // The line began in an earlier chunk: complete it where its start is kept.
-                self.head.raw.extend_from_slice(&window[..end]);
-                let line = &self.head.raw[self.line..];
-                parse_line(
-                    line,
-                    self.line,
-                    self.kind,
-                    self.max_fields,
-                    &mut self.head.start,
-                    &mut self.head.fields,
-                )
+        loop {
+            let Head { raw, lines } = &mut self.head;
+            let (line, len) = if self.line < known + at {
+                // The line began in an earlier chunk: it is completed where its start is kept.
+                let Some(end) = memchr(b'\n', window) else { break };
+                raw.extend_from_slice(&window[..=end]);
+                (lines.parse(&raw[self.line..], self.line, self.kind, self.max_fields), end + 1)
             } else {
-                let line = &window[at..end];
-                parse_line(
-                    line,
-                    known + at,
-                    self.kind,
-                    self.max_fields,
-                    &mut self.head.start,
-                    &mut self.head.fields,
-                )
+                let line = lines.parse(&window[at..], known + at, self.kind, self.max_fields);
+                let len = match line {
+                    Line::Incomplete => break,
+                    Line::Good(len) | Line::Last(len) | Line::Bad(_, len) => len,
+                };
+                (line, len)
             };
-            at = end;
-            self.line = known + end;
-            if let Ok(false) = result {
-                continue;
+            at += len;
+            self.work(known + at - self.line);
+            self.line = known + at;
+            match line {
+                Line::Good(_) => {}
+                Line::Last(_) => {
+                    self.keep(&window[..at], known);
+                    return Ok((at, true));
+                }
+                Line::Bad(error, _) => {
+                    self.keep(&window[..at], known);
+                    return Err(error);
+                }
+                Line::Incomplete => break,
             }
-            self.keep(&window[..at], known);
-            return result.map(|complete| (at, complete));
         }
         self.work(window.len() - at);
         self.keep(window, known);
         if window.len() == self.max_len - known {
             return Err(match self.kind {
-                Kind::Request if self.head.start == StartLine::Missing => HeadError::TargetTooLong,
+                Kind::Request if self.head.start() == StartLine::Missing => HeadError::TargetTooLong,
                 _ => HeadError::TooLong,
             });
         }
@@ -237,6 +257,7 @@ impl HeadReader {
     }
 
     /// Appends what was not appended yet of `bytes`, which follow the `known` bytes of earlier chunks.
+    #[inline]
     fn keep(&mut self, bytes: &[u8], known: usize) {
         let kept = self.head.raw.len() - known;
         self.head.raw.extend_from_slice(&bytes[kept..]);
@@ -253,79 +274,129 @@ impl HeadReader {
     }
 }
 
-/// Parses one line, its end included, that starts `base` bytes into the head; returns whether it is the empty
-/// line that ends the head.
-#[inline]
-fn parse_line(
-    line: &[u8],
-    base: usize,
-    kind: Kind,
-    max_fields: usize,
-    start: &mut StartLine,
-    fields: &mut Vec<Field>,
-) -> Result<bool, HeadError> {
-    let Some(line) = line.strip_suffix(b"\r\n") else { return Err(HeadError::BareLf) };
-    if let StartLine::Missing = start {
-        check_text(line)?;
-        *start = match kind {
-            Kind::Request => request_line(line)?,
-            Kind::Response => status_line(line)?,
+impl Lines {
+    /// Parses the line at the start of `bytes`, which lie `base` bytes into the head.
+    #[inline]
+    fn parse(&mut self, bytes: &[u8], base: usize, kind: Kind, max_fields: usize) -> Line {
+        if self.start == StartLine::Missing {
+            return self.parse_start(bytes, kind);
+        }
+        if let [b'\r', b'\n', ..] = bytes {
+            return Line::Last(2);
+        }
+        let name_len = token_len(bytes);
+        if name_len == 0 || bytes.get(name_len) != Some(&b':') {
+            return bad_name(bytes, name_len);
+        }
+        let end = match text_end(bytes, name_len + 1) {
+            Ok(end) => end,
+            Err(error) => return bad(bytes, error),
         };
-        return Ok(false);
+        if self.fields.len() >= max_fields {
+            return bad(bytes, HeadError::TooManyFields);
+        }
+        if self.fields.capacity() == 0 {
+            // What browsers send takes one allocation.
+            self.fields.reserve_exact(max_fields.min(16));
+        }
+        let value = trim_range(bytes, name_len + 1, end);
+        self.fields.push(Field {
+            name: offset(base),
+            name_end: offset(base + name_len),
+            value: offset(base + value.start),
+            value_end: offset(base + value.end),
+        });
+        Line::Good(end + 2)
     }
-    if line.is_empty() {
-        return Ok(true);
-    }
-    let name_len = token_len(line);
-    match line.get(name_len) {
-        Some(b':') if name_len > 0 => {}
-        Some(b' ' | b'\t') if name_len == 0 => return Err(HeadError::ObsFold),
-        Some(b' ' | b'\t') => return Err(HeadError::SpaceBeforeColon),
-        _ => {
-            check_text(line)?;
-            return Err(HeadError::FieldName);
+
+    fn parse_start(&mut self, bytes: &[u8], kind: Kind) -> Line {
+        let end = match text_end(bytes, 0) {
+            Ok(end) => end,
+            Err(error) => return bad(bytes, error),
+        };
+        let start = match kind {
+            Kind::Request => request_line(&bytes[..end]),
+            Kind::Response => status_line(&bytes[..end]),
+        };
+        match start {
+            Ok(start) => {
+                self.start = start;
+                Line::Good(end + 2)
+            }
+            Err(error) => Line::Bad(error, end + 2),
         }
     }
-    let value = &line[name_len + 1..];
-    check_text(value)?;
-    if fields.len() >= max_fields {
-        return Err(HeadError::TooManyFields);
-    }
-    if fields.capacity() == 0 {
-        // What browsers send takes one allocation.
-        fields.reserve_exact(max_fields.min(16));
-    }
-    let value = trim_range(value, name_len + 1);
-    fields.push(Field {
-        name: offset(base),
-        name_end: offset(base + name_len),
-        value: offset(base + value.0),
-        value_end: offset(base + value.1),
-    });
-    Ok(false)
 }
 
-/// Returns where the trimmed value lies, given that the untrimmed one starts at `at`.
+/// Returns where the line ends whose text, without control characters, goes on at `from`. If it does not end,
+/// the error says what must be wrong should it be complete.
 #[inline]
-fn trim_range(value: &[u8], at: usize) -> (usize, usize) {
-    let end = at + value.len();
-    let leading = value.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
-    let trimmed = trim(&value[leading..]);
-    let start = at + leading;
-    (start.min(end), start + trimmed.len())
+fn text_end(bytes: &[u8], from: usize) -> Result<usize, HeadError> {
+    let end = from + text_len(&bytes[from..]);
+    match bytes[end..] {
+        [b'\r', b'\n', ..] => Ok(end),
+        [b'\n', ..] => Err(HeadError::BareLf),
+        [b'\r', ..] => Err(HeadError::BareCr),
+        _ => Err(HeadError::ControlCharacter),
+    }
 }
 
-/// Refuses control characters. One pass without a branch in it, which the compiler turns into wide steps.
+/// Returns the length of what comes before the first control character, tabs aside: eight bytes a step.
 #[inline]
-fn check_text(text: &[u8]) -> Result<(), HeadError> {
-    if text.iter().fold(false, |bad, &byte| bad | is_control(byte)) {
-        return Err(if text.iter().find(|&&byte| is_control(byte)) == Some(&b'\r') {
-            HeadError::BareCr
-        } else {
-            HeadError::ControlCharacter
-        });
+fn text_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let del = word ^ (ONES * 0x7f);
+        // The top bit of a byte is set if the byte is below 0x20 or DEL. A borrow can set it wrongly only in
+        // bytes above one where it is set rightly.
+        let found =
+            ((word.wrapping_sub(ONES * 0x20) & !word) | (del.wrapping_sub(ONES) & !del)) & (ONES * 0x80);
+        if found == 0 {
+            at += 8;
+            continue;
+        }
+        at += found.trailing_zeros() as usize / 8;
+        if bytes[at] != b'\t' {
+            return at;
+        }
+        at += 1;
     }
-    Ok(())
+    at + bytes[at..].iter().position(|&byte| is_control(byte)).unwrap_or(bytes.len() - at)
+}
+
+/// Returns where the value lies in the range without the whitespace around it.
+#[inline]
+fn trim_range(bytes: &[u8], mut start: usize, mut end: usize) -> Range<usize> {
+    let is_space = |at: usize| matches!(bytes[at], b' ' | b'\t');
+    while start < end && is_space(start) {
+        start += 1;
+    }
+    while start < end && is_space(end - 1) {
+        end -= 1;
+    }
+    start..end
+}
+
+/// A fault in the line at the start of `bytes`, if it is complete.
+#[cold]
+fn bad(bytes: &[u8], error: HeadError) -> Line {
+    memchr(b'\n', bytes).map_or(Line::Incomplete, |end| Line::Bad(error, end + 1))
+}
+
+/// No name and colon are at the start of `bytes`.
+#[cold]
+fn bad_name(bytes: &[u8], name_len: usize) -> Line {
+    let error = match bytes.get(name_len) {
+        Some(b' ' | b'\t') if name_len == 0 => HeadError::ObsFold,
+        Some(b' ' | b'\t') => HeadError::SpaceBeforeColon,
+        _ => match text_end(bytes, name_len) {
+            Ok(_) => HeadError::FieldName,
+            Err(error) => error,
+        },
+    };
+    bad(bytes, error)
 }
 
 /// RFC 9112, section 3: `method SP request-target SP HTTP-version`, with one space each.
@@ -413,13 +484,13 @@ impl ChunkCount {
         }
     }
 
-    fn count(&mut self, arrival: Arrival) {
+    const fn count(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Seen => {}
             Arrival::Cut => self.current = false,
             Arrival::Counted(len) => {
                 self.current = len < self.counted_len;
-                self.count = self.count.saturating_add(u32::from(self.current));
+                self.count = self.count.saturating_add(self.current as u32);
             }
         }
     }

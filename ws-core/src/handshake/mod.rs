@@ -59,7 +59,7 @@ fn encode(bytes: &[u8], out: &mut [u8]) {
 /// nothing; whatever they are is accepted, since clients exist that leave them set.
 fn is_key(key: &[u8]) -> bool {
     let Some((digits, b"==")) = key.split_at_checked(KEY_LEN - 2) else { return false };
-    digits.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
+    tokens::is_base64(digits)
 }
 
 #[cfg(test)]

@@ -1,47 +1,50 @@
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use super::request::Request;
+use super::request::{Request, text};
 use super::response::ResponseHead;
 
 /// What an opening handshake ended in: both heads, and the subprotocol that they agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    heads: Heads,
-    subprotocol: Option<String>,
-}
+pub struct Opened(Heads);
 
 /// The peer's head parsed, ours as it went out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Heads {
-    Server(Request, Vec<u8>),
+    /// The range is where the subprotocol stands in the response.
+    Server(Request, Vec<u8>, Option<Range<usize>>),
     Client(Vec<u8>, ResponseHead),
 }
 
 impl Opened {
-    pub(super) const fn server(request: Request, response: Vec<u8>, subprotocol: Option<String>) -> Self {
-        Self { heads: Heads::Server(request, response), subprotocol }
+    pub(super) const fn server(
+        request: Request,
+        response: Vec<u8>,
+        subprotocol: Option<Range<usize>>,
+    ) -> Self {
+        Self(Heads::Server(request, response, subprotocol))
     }
 
-    pub(super) const fn client(
-        request: Vec<u8>,
-        response: ResponseHead,
-        subprotocol: Option<String>,
-    ) -> Self {
-        Self { heads: Heads::Client(request, response), subprotocol }
+    pub(super) const fn client(request: Vec<u8>, response: ResponseHead) -> Self {
+        Self(Heads::Client(request, response))
     }
 
     /// Returns the subprotocol in use, if one was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        match &self.0 {
+            Heads::Server(_, response, range) => {
+                range.clone().and_then(|range| response.get(range)).map(text)
+            }
+            Heads::Client(_, response) => response.header("Sec-WebSocket-Protocol"),
+        }
     }
 
     /// Returns the client's request, in a server.
     #[must_use]
     pub const fn request(&self) -> Option<&Request> {
-        match &self.heads {
-            Heads::Server(request, _) => Some(request),
+        match &self.0 {
+            Heads::Server(request, ..) => Some(request),
             Heads::Client(..) => None,
         }
     }
@@ -49,7 +52,7 @@ impl Opened {
     /// Returns the server's response, in a client.
     #[must_use]
     pub const fn response(&self) -> Option<&ResponseHead> {
-        match &self.heads {
+        match &self.0 {
             Heads::Client(_, response) => Some(response),
             Heads::Server(..) => None,
         }
@@ -58,8 +61,8 @@ impl Opened {
     /// Returns the head of the request verbatim, whoever sent it.
     #[must_use]
     pub fn raw_request(&self) -> &[u8] {
-        match &self.heads {
-            Heads::Server(request, _) => request.raw(),
+        match &self.0 {
+            Heads::Server(request, ..) => request.raw(),
             Heads::Client(request, _) => request,
         }
     }
@@ -67,8 +70,8 @@ impl Opened {
     /// Returns the head of the response verbatim, whoever sent it.
     #[must_use]
     pub fn raw_response(&self) -> &[u8] {
-        match &self.heads {
-            Heads::Server(_, response) => response,
+        match &self.0 {
+            Heads::Server(_, response, _) => response,
             Heads::Client(_, response) => response.raw(),
         }
     }

@@ -27,7 +27,7 @@ impl Request {
     /// Returns the method: `GET`, or `HEAD` of a plain request.
     #[must_use]
     pub fn method(&self) -> &str {
-        match self.head.start {
+        match self.head.start() {
             StartLine::Request { method_end, .. } => text(self.head.slice(0, method_end)),
             _ => "",
         }
@@ -126,7 +126,7 @@ pub(super) fn text(ascii: &[u8]) -> &str {
 }
 
 fn target_of(head: &Head) -> &[u8] {
-    match head.start {
+    match head.start() {
         StartLine::Request { method_end, target_end } => head.slice(method_end + 1, target_end),
         _ => &[],
     }

@@ -1,9 +1,12 @@
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::{fmt, str};
 
 use bytes::Bytes;
 
+use super::ACCEPT_LEN;
 use super::fields::Headers;
 use super::head::{Head, REASON_AT, StartLine};
 use super::request::text;
@@ -56,6 +59,34 @@ impl Response {
         let body = if head_only { &[] } else { &self.body[..] };
         write(self.status, phrase, self.headers.as_bytes(), b"close", len, body, out);
     }
+}
+
+/// Writes the 101 (RFC 6455, section 4.2.2) and returns it, and where in it the subprotocol stands.
+pub(super) fn write_switching(
+    accept: &[u8; ACCEPT_LEN],
+    subprotocol: Option<&String>,
+    fields: [&[u8]; 2],
+) -> (Vec<u8>, Option<Range<usize>>) {
+    const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+        Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    const PROTOCOL: &[u8] = b"\r\nSec-WebSocket-Protocol: ";
+    let protocol_len = subprotocol.map_or(0, |name| PROTOCOL.len() + name.len());
+    let len = START.len() + accept.len() + protocol_len + 2 + fields[0].len() + fields[1].len() + 2;
+    let mut out = Vec::with_capacity(len);
+    out.extend_from_slice(START);
+    out.extend_from_slice(accept);
+    let subprotocol = subprotocol.map(|name| {
+        out.extend_from_slice(PROTOCOL);
+        let start = out.len();
+        out.extend_from_slice(name.as_bytes());
+        start..out.len()
+    });
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(fields[0]);
+    out.extend_from_slice(fields[1]);
+    out.extend_from_slice(b"\r\n");
+    debug_assert_eq!(out.len(), len);
+    (out, subprotocol)
 }
 
 /// Writes a response that ends the connection.
@@ -167,7 +198,7 @@ impl ResponseHead {
     /// Returns the status code; 0 if the status line is malformed or did not come.
     #[must_use]
     pub const fn status(&self) -> u16 {
-        match self.head.start {
+        match self.head.start() {
             StartLine::Response { status, .. } => status,
             _ => 0,
         }
@@ -176,7 +207,7 @@ impl ResponseHead {
     /// Returns the reason phrase, often empty. Not meant for programs.
     #[must_use]
     pub fn reason(&self) -> &[u8] {
-        match self.head.start {
+        match self.head.start() {
             StartLine::Response { end, .. } => self.head.slice(REASON_AT, end),
             _ => &[],
         }

@@ -1,18 +1,18 @@
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
+use super::accept_for;
 use super::check::{self, Asked, Proposal, RequestError};
 use super::head::{Head, HeadReader, Kind};
 use super::opened::Opened;
 use super::request::{Request, offered};
-use super::response::Response;
+use super::response::{self, Response};
 use super::server_config::{Accept, AnswerError, ServerConfig, Subprotocol};
-use super::{ACCEPT_LEN, accept_for};
-use crate::{Chunk, Deadline, Event, Instant, Outcome, SendBuffer};
+use crate::parked::Parked;
+use crate::{Chunk, Connection, Deadline, Event, Instant, Outcome, SendBuffer};
 
 /// The opening handshake of a server (RFC 6455, section 4.2), usable alone: in front of
 /// [`Connection`](crate::Connection) or of any other framing. [`Endpoint`](crate::Endpoint) joins both.
@@ -63,15 +63,15 @@ enum State {
     Asking {
         request: Request,
         proposal: Option<Proposal>,
-        parked: Vec<u8>,
+        parked: Parked,
     },
     /// `Event::Open` is due.
     Accepted {
         opened: Box<Opened>,
-        parked: Vec<u8>,
+        parked: Parked,
     },
     Open {
-        parked: Vec<u8>,
+        parked: Parked,
     },
     /// Between two states: the request was taken out.
     Kept,
@@ -139,7 +139,7 @@ impl ServerHandshake {
             State::Accepted { .. } => return self.open(),
             State::Asking { parked, .. } => {
                 if parked.len() + chunk.len() <= self.config.connection.max_head_len {
-                    parked.extend_from_slice(chunk.rest());
+                    parked.add(chunk.rest());
                 } else {
                     self.refuse(now, RequestError::DataBeforeAnswer);
                 }
@@ -160,21 +160,16 @@ impl ServerHandshake {
     ///
     /// # Errors
     /// [`AnswerError`]; the request still waits then.
-    pub fn accept(&mut self, accept: Accept) -> Result<(), AnswerError> {
+    pub fn accept(&mut self, accept: &Accept) -> Result<(), AnswerError> {
         let State::Asking { request, proposal, .. } = &self.state else { return Err(AnswerError::NoRequest) };
         let Some(proposal) = *proposal else { return Err(AnswerError::PlainRequest) };
-        let subprotocol = match accept.subprotocol {
-            Subprotocol::Preferred => self.preferred(proposal),
-            Subprotocol::None => None,
-            Subprotocol::Named(name) => {
-                if !offered(request.head()).any(|element| element == name.as_bytes()) {
-                    return Err(AnswerError::SubprotocolNotOffered);
-                }
-                Some(name)
-            }
-        };
-        if let State::Asking { request, parked, .. } = mem::replace(&mut self.state, State::Closed) {
-            self.switch(request, proposal, subprotocol, accept.headers.as_bytes(), parked);
+        if let Subprotocol::Named(name) = &accept.subprotocol
+            && !offered(request.head()).any(|element| element == name.as_bytes())
+        {
+            return Err(AnswerError::SubprotocolNotOffered);
+        }
+        if let State::Asking { request, parked, .. } = mem::replace(&mut self.state, State::Kept) {
+            self.switch(request, proposal, accept, parked);
         }
         Ok(())
     }
@@ -320,25 +315,38 @@ impl ServerHandshake {
     #[must_use]
     pub fn into_leftover(self) -> Vec<u8> {
         match self.state {
-            State::Open { parked } | State::Accepted { parked, .. } | State::Asking { parked, .. } => parked,
+            State::Open { parked } | State::Accepted { parked, .. } | State::Asking { parked, .. } => {
+                parked.into_bytes()
+            }
             _ => Vec::new(),
         }
     }
 
-    /// Takes the 101, empty if it was queued already, and what came while the application decided.
-    pub(crate) fn take_response_and_leftover(&mut self) -> (Vec<u8>, Vec<u8>) {
-        let response =
-            if mem::take(&mut self.response_due) { mem::take(&mut self.response) } else { Vec::new() };
-        let parked = match &mut self.state {
-            State::Open { parked } => mem::take(parked),
-            _ => Vec::new(),
-        };
-        (response, parked)
+    /// Returns the next event in what was parked, the end of the stream last if it came in between.
+    pub(crate) fn poll_parked(
+        &mut self,
+        now: Instant,
+        connection: &mut Connection,
+    ) -> Option<Event<'static>> {
+        if let State::Open { parked } = &mut self.state {
+            let event = parked.poll_event(now, connection);
+            if event.is_some() {
+                return event;
+            }
+        }
+        if mem::take(&mut self.ended) {
+            connection.handle_eof(now);
+        }
+        None
     }
 
-    /// Whether the client's stream ended.
-    pub(crate) const fn is_ended(&self) -> bool {
-        self.ended
+    pub(crate) const fn has_parked(&self) -> bool {
+        matches!(&self.state, State::Open { parked } if !parked.is_empty())
+    }
+
+    /// Whether an open handshake has nothing left to do.
+    pub(crate) const fn is_settled(&self) -> bool {
+        !self.response_due && !self.ended && !self.has_parked()
     }
 
     /// Decides about a request whose head is complete.
@@ -353,8 +361,7 @@ impl ServerHandshake {
             Ok(Asked::Plain) => None,
             Ok(Asked::WebSocket(proposal)) => {
                 if !self.config.ask {
-                    let subprotocol = self.preferred(proposal);
-                    self.switch(Request::new(head, true), proposal, subprotocol, &[], Vec::new());
+                    self.switch(Request::new(head, true), proposal, &Accept::default(), Parked::default());
                     return self.open();
                 }
                 Some(proposal)
@@ -366,41 +373,19 @@ impl ServerHandshake {
         };
         let request = Request::new(head, proposal.is_some());
         let event = Event::Request(Box::new(request.clone()));
-        self.state = State::Asking { request, proposal, parked: Vec::new() };
+        self.state = State::Asking { request, proposal, parked: Parked::default() };
         Some(event)
     }
 
-    fn preferred(&self, proposal: Proposal) -> Option<String> {
-        proposal.preferred.and_then(|at| self.config.subprotocols.get(at)).cloned()
-    }
-
     /// Section 4.2.2: writes the 101.
-    fn switch(
-        &mut self,
-        request: Request,
-        proposal: Proposal,
-        subprotocol: Option<String>,
-        headers: &[u8],
-        parked: Vec<u8>,
-    ) {
-        const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
-            Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-        const PROTOCOL: &[u8] = b"\r\nSec-WebSocket-Protocol: ";
-        const MARGIN: usize = PROTOCOL.len() + 4;
-        let own = self.config.headers.as_bytes();
-        let named = subprotocol.as_ref().map_or(0, String::len);
-        let mut out =
-            Vec::with_capacity(START.len() + ACCEPT_LEN + named + own.len() + headers.len() + MARGIN);
-        out.extend_from_slice(START);
-        out.extend_from_slice(&accept_for(&proposal.key));
-        if let Some(name) = &subprotocol {
-            out.extend_from_slice(PROTOCOL);
-            out.extend_from_slice(name.as_bytes());
-        }
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(own);
-        out.extend_from_slice(headers);
-        out.extend_from_slice(b"\r\n");
+    fn switch(&mut self, request: Request, proposal: Proposal, accept: &Accept, parked: Parked) {
+        let subprotocol = match &accept.subprotocol {
+            Subprotocol::Preferred => proposal.preferred.and_then(|at| self.config.subprotocols.get(at)),
+            Subprotocol::None => None,
+            Subprotocol::Named(name) => Some(name),
+        };
+        let fields = [self.config.headers.as_bytes(), accept.headers.as_bytes()];
+        let (out, subprotocol) = response::write_switching(&accept_for(&proposal.key), subprotocol, fields);
         self.response.clone_from(&out);
         self.response_due = true;
         self.state = State::Accepted { opened: Box::new(Opened::server(request, out, subprotocol)), parked };
