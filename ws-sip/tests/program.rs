@@ -1,0 +1,88 @@
+//! The program as its user meets it: start, errors, stop.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+fn ws_sip(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ws-sip"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Ends the program when a test ends early.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the program and returns it with the port that it names.
+fn start(arguments: &[&str]) -> (Running, u16) {
+    let mut child = ws_sip(arguments).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let running = Running(child);
+    let port = line.trim_end().strip_prefix("listening on ws:127.0.0.1:").expect(&line).parse().unwrap();
+    (running, port)
+}
+
+fn get(port: u16, target: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn it_serves_its_page_and_stops_when_told() {
+    let (mut program, port) = start(&["--socket", "ws:127.0.0.1:0", "--log", "debug"]);
+    let page = get(port, "/");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("<title>ws-sip</title>"), "{page}");
+    assert!(get(port, "/sip.js").contains("text/javascript"));
+    assert!(get(port, "/nothing").starts_with("HTTP/1.1 404 "));
+    let told = Command::new("kill").arg(program.0.id().to_string()).status().unwrap();
+    assert!(told.success());
+    assert!(program.0.wait().unwrap().success());
+    let mut log = String::new();
+    program.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains(" debug http ")).count(), 3, "{log}");
+}
+
+#[test]
+fn a_fault_at_the_start_is_one_line_and_a_bad_exit() {
+    let (_program, port) = start(&["--socket", "ws:127.0.0.1:0"]);
+    let taken = format!("ws:127.0.0.1:{port}");
+    for (arguments, told) in [
+        (vec!["--socket", &taken], "cannot listen on"),
+        (vec!["--socket", "ws:nowhere"], "expected an IP address"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--frobnicate", "1"], "unknown option `--frobnicate`"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--ws-ping-interval", "soon"], "`--ws-ping-interval` takes S"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--ws-allowed-origins", "phone"], "`phone` is no origin"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--host", "no host"], "host"),
+        (vec![], "nothing to listen on"),
+    ] {
+        let output = ws_sip(&arguments).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(error.starts_with("ws-sip: ") && error.contains(told), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let help = ws_sip(&["--help"]).output().unwrap();
+    assert!(help.status.success());
+    assert!(String::from_utf8(help.stdout).unwrap().contains("--ws-max-msg-chunks"));
+    let version = ws_sip(&["--version"]).output().unwrap();
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap(),
+        concat!("ws-sip ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
