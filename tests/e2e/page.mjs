@@ -1,11 +1,9 @@
-// The page of `ws-sip` in a real browser: two tabs register, text each other, and hold a video call.
+// The page of `ws-sip` in a real browser: two windows register, text each other, and hold a video call.
 //
 // usage: page.mjs http://HOST:PORT/ [SCREENSHOT-DIR]
 //
 // The devices are Chromium's fake ones (a beep and a moving picture), so that media really flow without hardware.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { chromium } from "playwright-core";
@@ -17,25 +15,26 @@ const ARGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream",
   "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required",
+  "--allow-loopback-in-peer-connection", // for a machine that has no other interface
 ];
 const WAIT = 30_000; // for one step of the page, on a loaded machine
 const ALICE = "alice";
 const BOB = "Bob Grün"; // a name that needs escaping in a URI
 
-const profile = mkdtempSync(join(tmpdir(), "ws-e2e-"));
-const browser = await chromium.launchPersistentContext(profile, {
+const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   headless: true,
   args: ARGS,
-  viewport: { width: 900, height: 1000 },
 });
-browser.setDefaultTimeout(WAIT);
 
 // Whatever the page or its security policy complains of fails the test.
 const complaints = [];
 
-async function open() {
-  const page = await browser.newPage();
+// A window of its own for each: a tab behind another one is slowed down.
+async function open(prepare = async () => {}) {
+  const page = await browser.newPage({ viewport: { width: 900, height: 1000 } });
+  page.setDefaultTimeout(WAIT);
+  await prepare(page);
   page.on("pageerror", (error) => complaints.push(`page error: ${error.message}`));
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(`console: ${message.text()}`);
@@ -85,6 +84,15 @@ async function receivesMedia(page, { video = true } = {}) {
     if (Date.now() > deadline) throw new Error(`media do not flow: ${JSON.stringify({ first, now })}`);
     await page.evaluate(() => new Promise(requestAnimationFrame));
   }
+}
+
+// Runs in the page, before anything else there: only these kinds of devices exist.
+function withDevices(kinds) {
+  const capture = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function (constraints) {
+    if (Object.keys(constraints).every((kind) => kinds.includes(kind))) return capture.call(this, constraints);
+    return Promise.reject(new DOMException("Requested device not found", "NotFoundError"));
+  };
 }
 
 try {
@@ -177,11 +185,41 @@ try {
     await send(alice, BOB, "welcome back");
     await sees(bob, "in", "welcome back");
   });
+  await check("without a camera the call is audio only, without devices receive only", async () => {
+    for (const devices of [["audio"], []]) {
+      const dave = await open((page) => page.addInitScript(withDevices, devices));
+      await register(dave, "dave");
+      await dave.fill("#peer", BOB);
+      await dave.click("#call-video");
+      await callState(bob, "incoming");
+      await bob.click("#answer");
+      await Promise.all([callState(dave, "active"), callState(bob, "active")]);
+      await receivesMedia(dave);
+      await dave.getByText(devices.length > 0 ? "not seen" : "you only receive").waitFor();
+      await shot(dave, `7-devices-${devices.length}`);
+      await dave.close(); // a window that closes hangs up
+      await callState(bob, "ended");
+    }
+  });
+  await check("a lost connection is made again, and the registration with it", async () => {
+    let connection;
+    const erin = await open((page) => page.routeWebSocket(/.*/, (socket) => {
+      connection = socket;
+      socket.connectToServer();
+    }));
+    await register(erin, "erin");
+    await connection.close({ code: 1012, reason: "restarting" });
+    await registration(erin, "connecting");
+    await shot(erin, "8-lost");
+    await registration(erin, "registered");
+    await send(bob, "erin", "there you are");
+    await sees(erin, "in", "there you are");
+    await erin.close();
+  });
   await check("neither the page nor its security policy complained", async () => {
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
   });
 } finally {
   await browser.close();
-  rmSync(profile, { recursive: true, force: true });
 }
 finish();
