@@ -50,7 +50,7 @@ function showRegistration({ state, detail }) {
   $("name").disabled = agent !== null;
   $("register").hidden = agent !== null;
   $("unregister").hidden = agent === null;
-  $("intro").hidden = registered;
+  $("intro").hidden = agent !== null;
   for (const id of ["peer", "text", "send"]) $(id).disabled = !registered;
   showCallButtons();
   if (registered && document.activeElement === document.body) $("peer").focus();
