@@ -39,7 +39,7 @@ pub struct Config {
     /// Payload bytes of one data frame, or `None` (the default) for as many as the message may have.
     /// Beyond: 1009, from the header alone.
     pub max_frame_len: Option<usize>,
-    /// Frames of one message, empty ones included. Default 4,096. Beyond: 1008.
+    /// Frames of one message, empty ones included; 0 is taken as 1. Default 4,096. Beyond: 1008.
     pub max_fragments: u32,
     /// Chunks (arrivals from the transport) in which one message, or the head of the opening handshake,
     /// may come; `None` (the default) for any number. A message that is incomplete after so many chunks
@@ -70,7 +70,8 @@ pub struct Config {
     /// connection counts as lost.
     pub send_timeout: Option<Duration>,
     /// Bytes queued for sending and not yet taken by the transport. Default 16 MiB. A send call that would
-    /// exceed it is refused; control frames still fit.
+    /// exceed it, its header taken as the longest there is (14 bytes), is refused; the Pongs, keepalive Pings
+    /// and Close frames of the engine still fit.
     pub max_output_len: usize,
     /// As a server, accept frames without a mask. Default false: 1002 (RFC 6455, section 5.1).
     pub accept_unmasked: bool,

@@ -247,11 +247,12 @@ impl Connection {
                 receiver.assembly.start(kind);
             }
         }
-        receiver.fragments += 1;
-        if receiver.fragments > self.config.max_fragments {
+        receiver.fragments = receiver.fragments.saturating_add(1);
+        // A message is one fragment at least, as it is when it is lent.
+        if receiver.fragments > self.config.max_fragments.max(1) {
             return Err(ProtocolError::TooManyFragments);
         }
-        receiver.message_len += header.len;
+        receiver.message_len = receiver.message_len.saturating_add(header.len);
         if receiver.message_len > self.config.max_message_len as u64 {
             return Err(ProtocolError::MessageTooLong);
         }

@@ -64,9 +64,7 @@ impl Connection {
         if data.len() > MAX_CONTROL_LEN {
             return Err(SendError::ControlTooLong);
         }
-        if out.len() >= self.config.max_output_len {
-            return Err(SendError::OutputFull);
-        }
+        self.check_fits(data.len(), out)?;
         self.append_control(Opcode::Ping, data, out);
         Ok(())
     }
@@ -112,12 +110,15 @@ impl Connection {
 
     #[inline]
     fn append(&mut self, header: Header, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
-        let len = data.len().saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
-        if len > self.config.max_output_len {
-            return Err(SendError::OutputFull);
-        }
+        self.check_fits(data.len(), out)?;
         self.write(header, data, out);
         Ok(())
+    }
+
+    #[inline]
+    fn check_fits(&self, payload_len: usize, out: &SendBuffer) -> Result<(), SendError> {
+        let len = payload_len.saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
+        if len > self.config.max_output_len { Err(SendError::OutputFull) } else { Ok(()) }
     }
 
     #[inline]
