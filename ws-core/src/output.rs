@@ -18,6 +18,8 @@ pub struct SendBuffer {
     urgent: BytesMut,
     /// Bytes at the front of `data` that belong to a frame whose start the transport took already.
     boundary: usize,
+    /// Bytes at the front of `data` up to the end of the last [reply](Self::append_reply) in it.
+    reply_end: usize,
     /// The front of `urgent` was partly written: it must be finished first.
     urgent_begun: bool,
     /// The transport did not take all of it last time: what is in `data` waits.
@@ -114,15 +116,29 @@ impl SendBuffer {
         if self.behind { &mut self.urgent } else { &mut self.data }.extend_from_slice(frame);
     }
 
-    /// Whether a Pong queued now would wait behind another control frame that waits.
-    pub(crate) fn is_urgent_pending(&self) -> bool {
-        !self.urgent.is_empty()
+    /// Queues a control frame as [`append_control`](Self::append_control) does, and remembers that it waits.
+    pub(crate) fn append_reply(&mut self, frame: &[u8]) {
+        self.append_control(frame);
+        if !self.behind {
+            self.reply_end = self.data.len();
+        }
+    }
+
+    /// Queues a control frame before all that waits.
+    pub(crate) fn append_urgent(&mut self, frame: &[u8]) {
+        self.urgent.extend_from_slice(frame);
+    }
+
+    /// Whether a reply waits for the transport, or another control frame that overtakes the data.
+    pub(crate) fn is_reply_waiting(&self) -> bool {
+        self.reply_end > 0 || !self.urgent.is_empty()
     }
 
     /// Drops the data that wait because the transport is behind, from the next frame boundary on.
     pub(crate) fn drop_waiting_data(&mut self) {
         if self.behind {
             self.data.truncate(self.boundary);
+            self.reply_end = self.reply_end.min(self.boundary);
         }
     }
 
@@ -136,6 +152,7 @@ impl SendBuffer {
             // BytesMut keeps its memory for the next frame only if it is cleared, not advanced.
             self.data.clear();
             self.boundary = 0;
+            self.reply_end = 0;
             self.behind = false;
             return;
         }
@@ -159,6 +176,7 @@ impl SendBuffer {
                 self.boundary += len;
             }
             self.boundary -= n;
+            self.reply_end = self.reply_end.saturating_sub(n);
             self.data.advance(n);
         }
         if self.urgent.is_empty() {

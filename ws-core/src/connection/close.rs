@@ -61,6 +61,16 @@ impl Closing {
         matches!(self.ours, Ours::Queued | Ours::Sent)
     }
 
+    /// Whether a Ping is answered (section 5.5.2): until the peer's Close or the end, unless our Close left.
+    pub(super) const fn may_reply(&self) -> bool {
+        !self.is_ended()
+            && match self.ours {
+                Ours::No | Ours::Due(_) => true,
+                Ours::Queued => !self.stopped,
+                Ours::Sent => false,
+            }
+    }
+
     /// Returns the Close frame that is due, its status code and reason, once.
     pub(super) fn take_due(&mut self) -> Option<(Option<StatusCode>, &'static str)> {
         let Ours::Due(code) = self.ours else { return None };

@@ -65,7 +65,8 @@ impl Connection {
             return Err(SendError::ControlTooLong);
         }
         self.check_fits(data.len(), out)?;
-        self.append_control(Opcode::Ping, data, out);
+        let (frame, len) = self.control_frame(Opcode::Ping, data);
+        out.append_control(&frame[..len]);
         Ok(())
     }
 
@@ -137,43 +138,50 @@ impl Connection {
         }
     }
 
-    /// Queues a control frame, before the data if the transport is behind.
-    fn append_control(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) {
+    /// Writes a control frame, header and payload, into the front of an array.
+    fn control_frame(&mut self, opcode: Opcode, data: &[u8]) -> ([u8; MAX_HEADER_LEN + MAX_CONTROL_LEN], usize) {
         let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let (bytes, len) = Header { fin: true, rsv: 0, opcode, key, len: data.len() as u64 }.write();
+        let (bytes, header_len) = Header { fin: true, rsv: 0, opcode, key, len: data.len() as u64 }.write();
+        let len = header_len + data.len();
         let mut frame = [0; MAX_HEADER_LEN + MAX_CONTROL_LEN];
-        frame[..len].copy_from_slice(&bytes[..len]);
-        let frame = &mut frame[..len + data.len()];
-        frame[len..].copy_from_slice(data);
+        frame[..header_len].copy_from_slice(&bytes[..header_len]);
+        frame[header_len..len].copy_from_slice(data);
         if let Some(key) = key {
-            mask::apply(&mut frame[len..], key);
+            mask::apply(&mut frame[header_len..len], key);
         }
-        out.append_control(frame);
+        (frame, len)
     }
 
     /// Queues the control frames that are due.
     #[cold]
     pub(super) fn send_due(&mut self, out: &mut SendBuffer) {
-        let may_send = !self.closing.is_ended() && !self.closing.has_queued_close();
-        // A Pong that waits for the transport already is enough; the slot keeps the latest Ping meanwhile.
-        if !out.is_urgent_pending() || !may_send {
+        // While one Pong or keepalive Ping waits for the transport no other is queued, however many Pings
+        // come: the slot keeps the latest.
+        if !out.is_reply_waiting() {
             let pong = core::mem::take(&mut self.pong);
             if let Some(data) = pong.data()
-                && may_send
+                && self.closing.may_reply()
             {
-                self.append_control(Opcode::Pong, data, out);
+                let (frame, len) = self.control_frame(Opcode::Pong, data);
+                if self.closing.has_queued_close() {
+                    // 5.5.2: Pings are answered until the peer's Close; our own is still in the output.
+                    out.append_urgent(&frame[..len]);
+                } else {
+                    out.append_reply(&frame[..len]);
+                }
             }
-        }
-        if core::mem::take(&mut self.keepalive.due) && may_send {
-            let data = self.keepalive.last.to_be_bytes();
-            self.append_control(Opcode::Ping, &data, out);
+            if core::mem::take(&mut self.keepalive.due) && self.closing.is_open() {
+                let (frame, len) = self.control_frame(Opcode::Ping, &self.keepalive.last.to_be_bytes());
+                out.append_reply(&frame[..len]);
+            }
         }
         if let Some((code, reason)) = self.closing.take_due() {
             self.pong.clear();
             out.drop_waiting_data();
             // Our own reasons are short.
             if let Some((payload, len)) = encode_close(code, reason) {
-                self.append_control(Opcode::Close, &payload[..len], out);
+                let (frame, len) = self.control_frame(Opcode::Close, &payload[..len]);
+                out.append_control(&frame[..len]);
             }
         }
     }
