@@ -57,6 +57,15 @@ struct Keepalive {
     last: u32,
     /// One is to be sent.
     due: bool,
+    /// Its Pong has not come.
+    awaited: bool,
+}
+
+impl Keepalive {
+    const fn stop(&mut self) {
+        self.due = false;
+        self.awaited = false;
+    }
 }
 
 impl Connection {
@@ -156,6 +165,7 @@ impl Connection {
             match timer {
                 Timer::Ping => {
                     self.keepalive.due = true;
+                    self.keepalive.awaited = true;
                     self.keepalive.last = self.keepalive.last.wrapping_add(1);
                     self.timers.set(Timer::Pong, now + self.config.pong_timeout);
                 }
@@ -251,7 +261,7 @@ impl Connection {
         for timer in [Timer::Message, Timer::Idle, Timer::Ping, Timer::Pong] {
             self.timers.clear(timer);
         }
-        self.keepalive.due = false;
+        self.keepalive.stop();
         self.arm_close(now);
     }
 
@@ -267,7 +277,7 @@ impl Connection {
             self.timers.clear_all();
             self.receiver.discard();
             self.pong.clear();
-            self.keepalive.due = false;
+            self.keepalive.stop();
         }
     }
 }

@@ -431,7 +431,8 @@ impl Connection {
             }
             _ => {
                 // 5.5.3: only the Pong that answers our keepalive Ping counts as its answer.
-                if self.timers.is_set(Timer::Pong) && *payload == self.keepalive.last.to_be_bytes() {
+                if self.keepalive.awaited && *payload == self.keepalive.last.to_be_bytes() {
+                    self.keepalive.awaited = false;
                     self.timers.clear(Timer::Pong);
                     if let Some(interval) = self.config.ping_interval {
                         self.timers.set(Timer::Ping, now + interval);
