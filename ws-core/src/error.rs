@@ -129,6 +129,8 @@ pub enum SendError {
     ControlTooLong,
     /// A Close reason of more than 123 bytes.
     ReasonTooLong,
+    /// A Close reason, but no status code to put before it (RFC 6455, section 5.5.1).
+    ReasonWithoutCode,
 }
 
 impl fmt::Display for SendError {
@@ -141,6 +143,7 @@ impl fmt::Display for SendError {
             Self::KindMismatch => "the part is of another kind than its message",
             Self::ControlTooLong => "a control frame holds at most 125 bytes",
             Self::ReasonTooLong => "a close reason holds at most 123 bytes",
+            Self::ReasonWithoutCode => "a close reason needs a status code",
         })
     }
 }

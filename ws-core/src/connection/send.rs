@@ -83,6 +83,9 @@ impl Connection {
         out: &mut SendBuffer,
     ) -> Result<(), SendError> {
         self.check_open()?;
+        if code.is_none() && !reason.is_empty() {
+            return Err(SendError::ReasonWithoutCode);
+        }
         let (payload, len) = encode_close(code, reason).ok_or(SendError::ReasonTooLong)?;
         let header = Header { fin: true, rsv: 0, opcode: Opcode::Close, key: None, len: len as u64 };
         self.write(header, &payload[..len], out);
@@ -90,7 +93,7 @@ impl Connection {
         for timer in [Timer::Idle, Timer::Ping, Timer::Pong] {
             self.timers.clear(timer);
         }
-        self.keepalive.due = false;
+        self.keepalive.stop();
         self.arm_close(now);
         Ok(())
     }
@@ -139,7 +142,11 @@ impl Connection {
     }
 
     /// Writes a control frame, header and payload, into the front of an array.
-    fn control_frame(&mut self, opcode: Opcode, data: &[u8]) -> ([u8; MAX_HEADER_LEN + MAX_CONTROL_LEN], usize) {
+    fn control_frame(
+        &mut self,
+        opcode: Opcode,
+        data: &[u8],
+    ) -> ([u8; MAX_HEADER_LEN + MAX_CONTROL_LEN], usize) {
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let (bytes, header_len) = Header { fin: true, rsv: 0, opcode, key, len: data.len() as u64 }.write();
         let len = header_len + data.len();
