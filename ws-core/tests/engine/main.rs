@@ -1,0 +1,11 @@
+//! The engine from the outside: one module per behaviour, in both roles where the rule applies to both.
+
+mod common;
+
+mod any_split;
+mod chunking;
+mod closing;
+mod deadlines;
+mod frame_rules;
+mod keepalive;
+mod limits;
