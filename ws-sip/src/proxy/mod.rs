@@ -52,6 +52,8 @@ mod request;
 mod response;
 mod route;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use config::{Config, ConfigError};

@@ -1,0 +1,13 @@
+//! Scenarios in virtual time: user agents that write what browsers' stacks write, and a proxy between them.
+
+mod calls;
+mod faults;
+mod forking;
+mod network;
+mod registering;
+mod routing;
+mod texts;
+mod ua;
+
+use network::{Net, Text};
+use ua::{Dialog, Stack, Ua};
