@@ -19,6 +19,15 @@ Accept-Language: en-US,en;q=0.9\r\n\
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
 \r\n";
 
+/// The shortest request a client may send.
+pub const SHORT_REQUEST: &[u8] = b"GET /sip HTTP/1.1\r\n\
+Host: sip.example.org:8080\r\n\
+Upgrade: websocket\r\n\
+Connection: Upgrade\r\n\
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+Sec-WebSocket-Version: 13\r\n\
+\r\n";
+
 const KEY_NAME: &[u8] = b"Sec-WebSocket-Key: ";
 
 /// Writes the 101 that answers `request` to `response`.
@@ -26,9 +35,7 @@ const KEY_NAME: &[u8] = b"Sec-WebSocket-Key: ";
 /// # Panics
 /// If the request has no key: then a contestant did not do its work.
 pub fn answer(request: &[u8], response: &mut Vec<u8>) {
-    let key = request
-        .windows(KEY_NAME.len())
-        .position(|name| name.eq_ignore_ascii_case(KEY_NAME))
+    let key = memchr::memmem::find(request, KEY_NAME)
         .and_then(|at| request[at + KEY_NAME.len()..].first_chunk::<24>())
         .expect("a client's request has a key");
     let digest =

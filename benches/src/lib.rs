@@ -7,6 +7,7 @@
 //! | `cargo bench -p ws-benches --features peers` | the same with the peers (builds them, about two minutes) |
 //! | `cargo run --release -p ws-benches --features peers --bin rounds` | interleaved rounds, medians, ratios: **the figures to quote** |
 //! | `cargo run --release -p ws-benches --features peers --bin instructions` | instructions a message, by valgrind |
+//! | `cargo run --release -p ws-benches --features peers --bin echo` | echo servers under load: processor time, system calls, instructions a message |
 //!
 //! The programs take `--group`, `--case` and `--contestant`, each any number of times, to run a part.
 //!
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod echo;
 pub mod floor;
 pub mod kernels;
 pub mod ours;

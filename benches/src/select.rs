@@ -1,8 +1,13 @@
-//! The options that all programs share: which part of the suite to run.
+//! What the programs share: the options that select a part of the suite, and how to count under valgrind.
 
 use lexopt::Arg;
 
 use crate::suite::Case;
+
+/// The value of `GLIBC_TUNABLES` for callgrind: it counts each byte that `rep movsb` moves as an instruction, so
+/// memcpy and memset are to use vectors, as they do for short data anyway.
+pub const WITHOUT_REP: &str =
+    "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000";
 
 /// What was asked for; everything if nothing was.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use core::cell::LazyCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use crate::accept::REQUEST;
+use crate::accept::{REQUEST, SHORT_REQUEST};
 use crate::floor::{BATCH, Copy, Floor, FloorEncode};
 use crate::sink::Sink;
 use crate::wire::{Arrivals, Wire};
@@ -218,7 +218,7 @@ fn client_handshake() -> Case {
         "answer alone",
         "a fixed request and the server's answer to it: taken off every other row",
         |mut wire| {
-            std::io::Write::write_all(&mut wire, REQUEST).expect("the wire takes everything");
+            std::io::Write::write_all(&mut wire, SHORT_REQUEST).expect("the wire takes everything");
             let mut response = [0; 512];
             core::hint::black_box(wire.fetch(&mut response));
         },

@@ -8,7 +8,7 @@
 
 use std::process::Command;
 
-use ws_benches::select::Selection;
+use ws_benches::select::{Selection, WITHOUT_REP};
 use ws_benches::sink::Sink;
 use ws_benches::suite::{Case, Entry, cases};
 
@@ -66,11 +66,7 @@ fn counted(case: &Case, entry: &Entry, messages: usize) -> f64 {
     let program = std::env::current_exe().expect("the program knows its path");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        // Valgrind counts each byte that `rep movsb` moves as an instruction: have memcpy use vectors instead.
-        .env(
-            "GLIBC_TUNABLES",
-            "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
-        )
+        .env("GLIBC_TUNABLES", WITHOUT_REP)
         .arg(program)
         .args(["run", case.group, case.name, entry.name, &messages.to_string()])
         .output()

@@ -11,6 +11,7 @@ use crate::kernels::{Unmask, Valid};
 use crate::suite::{Decode, Encode, Line};
 use crate::wire::Wire;
 
+pub mod echo;
 mod fastwebsockets;
 mod sockudo;
 mod soketto;
@@ -106,9 +107,27 @@ pub fn connect() -> Vec<Line<fn(Wire)>> {
 /// Contestants of the group `mask`.
 pub fn mask() -> Vec<Line<Unmask>> {
     vec![
+        (
+            "XOR in place, pulp",
+            "the same loop, compiled for AVX2 too and chosen at run time by a dispatcher crate",
+            wide_xor,
+        ),
         ("fastwebsockets", "", ::fastwebsockets::unmask),
         ("sockudo-ws", "hand-written vectors, chosen at run time", ::sockudo_ws::mask::apply_mask),
     ]
+}
+
+fn wide_xor(data: &mut [u8], key: [u8; 4]) {
+    struct Xor<'d>(&'d mut [u8], [u8; 4]);
+    impl pulp::WithSimd for Xor<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) {
+            crate::floor::xor(self.0, self.1, 0);
+        }
+    }
+    pulp::Arch::new().dispatch(Xor(data, key));
 }
 
 /// Contestants of the group `utf8`.
