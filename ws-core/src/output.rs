@@ -1,4 +1,5 @@
 use core::mem;
+use core::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -18,8 +19,8 @@ pub struct SendBuffer {
     urgent: BytesMut,
     /// Bytes at the front of `data` that belong to a frame whose start the transport took already.
     boundary: usize,
-    /// Bytes at the front of `data` up to the end of the last [reply](Self::append_reply) in it.
-    reply_end: usize,
+    /// Where in `data` the [replies](Self::append_reply) lie that wait; empty once the transport is behind.
+    replies: Range<usize>,
     /// The front of `urgent` was partly written: it must be finished first.
     urgent_begun: bool,
     /// The transport did not take all of it last time: what is in `data` waits.
@@ -116,11 +117,13 @@ impl SendBuffer {
         if self.behind { &mut self.urgent } else { &mut self.data }.extend_from_slice(frame);
     }
 
-    /// Queues a control frame as [`append_control`](Self::append_control) does, and remembers that it waits.
+    /// Queues a control frame that overtakes the data also if the transport gets behind only later.
     pub(crate) fn append_reply(&mut self, frame: &[u8]) {
+        let start = self.data.len();
         self.append_control(frame);
         if !self.behind {
-            self.reply_end = self.data.len();
+            debug_assert!(self.replies.is_empty() || self.replies.end == start, "replies wait one at a time");
+            self.replies = if self.replies.is_empty() { start } else { self.replies.start }..self.data.len();
         }
     }
 
@@ -131,14 +134,13 @@ impl SendBuffer {
 
     /// Whether a reply waits for the transport, or another control frame that overtakes the data.
     pub(crate) fn is_reply_waiting(&self) -> bool {
-        self.reply_end > 0 || !self.urgent.is_empty()
+        !self.urgent.is_empty() || !self.replies.is_empty()
     }
 
     /// Drops the data that wait because the transport is behind, from the next frame boundary on.
     pub(crate) fn drop_waiting_data(&mut self) {
         if self.behind {
             self.data.truncate(self.boundary);
-            self.reply_end = self.reply_end.min(self.boundary);
         }
     }
 
@@ -152,7 +154,7 @@ impl SendBuffer {
             // BytesMut keeps its memory for the next frame only if it is cleared, not advanced.
             self.data.clear();
             self.boundary = 0;
-            self.reply_end = 0;
+            self.replies = 0..0;
             self.behind = false;
             return;
         }
@@ -162,7 +164,6 @@ impl SendBuffer {
     #[cold]
     fn advance_partly(&mut self, n: usize) {
         assert!(n <= self.pending().len(), "more taken than was pending");
-        self.behind = true;
         if !self.urgent.is_empty() && (self.urgent_begun || self.boundary == 0) {
             self.urgent.advance(n);
             self.urgent_begun = !self.urgent.is_empty() && (self.urgent_begun || n > 0);
@@ -175,13 +176,25 @@ impl SendBuffer {
                 };
                 self.boundary += len;
             }
+            self.hurry_replies();
             self.boundary -= n;
-            self.reply_end = self.reply_end.saturating_sub(n);
             self.data.advance(n);
         }
+        self.behind = true;
         if self.urgent.is_empty() {
             self.urgent = BytesMut::new();
             self.behind = !self.data.is_empty();
+        }
+    }
+
+    /// Moves the replies that lie behind the next frame boundary before the data that wait.
+    fn hurry_replies(&mut self) {
+        let Range { start, end } = mem::take(&mut self.replies);
+        let start = start.max(self.boundary);
+        if start < end {
+            self.urgent.extend_from_slice(&self.data[start..end]);
+            self.data.copy_within(end.., start);
+            self.data.truncate(self.data.len() - (end - start));
         }
     }
 
