@@ -6,6 +6,8 @@
 //! [`Registrar::poll_timeout`] says when [`Registrar::handle_timeout`] has something to do.
 
 mod binding;
+#[cfg(test)]
+mod tests;
 
 pub use binding::Binding;
 

@@ -28,6 +28,8 @@ mod head;
 mod lex;
 mod name;
 mod reply;
+#[cfg(test)]
+mod tests;
 mod uri;
 mod via;
 
