@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::head::{Head, StartLine};
+use super::head::Head;
+use super::line::StartLine;
 use super::tokens::list_holds;
 
 /// How much of a body is kept: enough for a message to people or a small JSON document.

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::head::{Head, HeadError, StartLine};
+use super::head::{Head, HeadError};
+use super::line::StartLine;
 use super::request::{offered, path_of};
 use super::response::{self, reason_phrase, write_decimal};
 use super::server_config::ServerConfig;

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::{fmt, mem, str};
 
 use super::body::BodyReader;
-use super::head::{Head, HeadError, HeadReader, Kind, StartLine};
+use super::head::{Head, HeadError, HeadReader};
+use super::line::{Kind, StartLine};
 use super::opened::Opened;
 use super::response::ResponseHead;
 use super::tokens::{is, list_holds};

@@ -6,6 +6,7 @@ mod client;
 mod extensions;
 mod fields;
 mod head;
+mod line;
 mod opened;
 mod origin;
 mod request;

@@ -2,7 +2,8 @@ use alloc::vec::Vec;
 use core::{fmt, str};
 
 use super::extensions::{self, Extension};
-use super::head::{Head, StartLine, authority_of};
+use super::head::Head;
+use super::line::{StartLine, authority_of};
 use super::tokens::elements;
 
 /// The head of a request that a server received, as it was sent.

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::ACCEPT_LEN;
 use super::fields::Headers;
-use super::head::{Head, REASON_AT, StartLine};
+use super::head::Head;
+use super::line::{REASON_AT, StartLine};
 use super::request::text;
 
 /// An answer of the application to a request, other than the 101. The connection closes after it.

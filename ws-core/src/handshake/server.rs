@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use super::accept_for;
 use super::check::{self, Asked, Proposal, RequestError};
-use super::head::{Head, HeadReader, Kind};
+use super::head::{Head, HeadReader};
+use super::line::Kind;
 use super::opened::Opened;
 use super::request::{Request, offered};
 use super::response::{self, Response};
@@ -126,9 +127,12 @@ impl ServerHandshake {
                         if !complete {
                             return None;
                         }
-                        // What follows is chunk 1 of the first message.
-                        chunk.restore(arrival);
-                        return self.handle_head(now);
+                        let event = self.handle_head(now);
+                        if event.is_some() {
+                            // What follows is chunk 1 of the first message.
+                            chunk.restore(arrival);
+                            return event;
+                        }
                     }
                     Err(error) => self.refuse(now, RequestError::Head(error)),
                 }

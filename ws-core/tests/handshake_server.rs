@@ -1,0 +1,646 @@
+//! RFC 6455, section 4.2: what a server answers. Each case is fed whole, byte by byte and in pieces, with and
+//! without bytes behind it, and must give the same answer.
+
+mod handshake_support;
+
+use std::sync::Arc;
+
+use handshake_support::{ACCEPT, Driven, KEY, NOW, cuts};
+use ws_core::{
+    Accept, AnswerError, Config, Event, HeadError, Headers, OriginPolicy, Outcome, RequestError, Response,
+    ServerConfig, Subprotocol,
+};
+
+/// A request with these lines between the request line and the empty one.
+fn request(lines: &[&str]) -> String {
+    format!("GET /chat HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"))
+}
+
+const UPGRADE: &str = "Upgrade: websocket";
+const CONNECTION: &str = "Connection: Upgrade";
+const HOST: &str = "Host: example.com";
+const VERSION: &str = "Sec-WebSocket-Version: 13";
+
+fn key() -> String {
+    format!("Sec-WebSocket-Key: {KEY}")
+}
+
+/// A good request with further lines.
+fn good(more: &[&str]) -> String {
+    request(&[&[HOST, UPGRADE, CONNECTION, &key(), VERSION], more].concat())
+}
+
+/// A good request without one line, and with others.
+fn without(line: &str, more: &[&str]) -> String {
+    let key = key();
+    let mut lines = vec![HOST, UPGRADE, CONNECTION, &key, VERSION];
+    lines.retain(|own| !own.starts_with(line));
+    lines.extend(more);
+    request(&lines)
+}
+
+/// Feeds it in all ways, ends the stream, and returns what all of them agree on.
+#[track_caller]
+fn refused(config: &ServerConfig, bytes: &[u8]) -> (String, RequestError) {
+    let config = Arc::new(config.clone());
+    let mut results = Vec::new();
+    for trailing in [&b""[..], b"\x81\x80abcd", b"GET / HTTP/1.1\r\n\r\n"] {
+        let bytes = [bytes, trailing].concat();
+        for chunks in cuts(&bytes) {
+            let mut server = Driven::server(&config);
+            for chunk in &chunks {
+                server.feed(chunk);
+            }
+            assert!(server.endpoint.is_write_closed() && !server.endpoint.is_closed(), "it lingers");
+            server.eof();
+            let Some(Outcome::Refused(error)) = server.only_outcome() else { panic!("{:?}", server.events) };
+            assert_eq!(server.endpoint.raw_response(), server.sent);
+            results.push((server.sent_text().to_owned(), *error, server.endpoint.raw_request().to_owned()));
+        }
+    }
+    results.dedup();
+    assert_eq!(results.len(), 1, "not the same for all ways of cutting");
+    let (sent, error, raw) = results.remove(0);
+    assert!(bytes.starts_with(&raw) && !raw.is_empty());
+    (sent, error)
+}
+
+/// The answer as it must be, byte for byte.
+fn answer(status: &str, fields: &str, body: &str) -> String {
+    let close = if fields.contains("Upgrade:") { "close, Upgrade" } else { "close" };
+    format!(
+        "HTTP/1.1 {status}\r\n{fields}Content-Type: text/plain; charset=utf-8\r\nConnection: {close}\r\n\
+         Content-Length: {}\r\n\r\n{body}\n",
+        body.len() + 1
+    )
+}
+
+#[track_caller]
+fn check(config: &ServerConfig, bytes: &str, error: RequestError, status: &str, fields: &str) {
+    let (sent, found) = refused(config, bytes.as_bytes());
+    assert_eq!(found, error, "{bytes:?}");
+    assert_eq!(sent, answer(status, fields, error.reason()), "{bytes:?}");
+    assert_eq!(sent.split(' ').nth(1), Some(&*error.status().to_string()));
+}
+
+/// Feeds it in all ways and returns the 101 that all of them give.
+#[track_caller]
+fn accepted(config: &ServerConfig, bytes: &str) -> String {
+    let config = Arc::new(config.clone());
+    let mut results = Vec::new();
+    for trailing in [&b""[..], b"\x81\x82\0\0\0\0hi"] {
+        let bytes = [bytes.as_bytes(), trailing].concat();
+        for chunks in cuts(&bytes) {
+            let mut server = Driven::server(&config);
+            for chunk in &chunks {
+                server.feed(chunk);
+            }
+            let [Event::Open(opened), messages @ ..] = &server.events[..] else {
+                panic!("{:?}", server.events)
+            };
+            assert_eq!(messages.len(), usize::from(!trailing.is_empty()), "glued frames follow");
+            assert_eq!(opened.raw_response(), server.sent);
+            assert_eq!(opened.raw_request(), &bytes[..bytes.len() - trailing.len()]);
+            results.push(server.sent_text().to_owned());
+        }
+    }
+    results.dedup();
+    assert_eq!(results.len(), 1, "not the same for all ways of cutting");
+    results.remove(0)
+}
+
+fn switching(fields: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {ACCEPT}\r\n{fields}\r\n"
+    )
+}
+
+/// Section 4.2.2.
+#[test]
+fn a_good_request_is_answered_101() {
+    let config = ServerConfig::default();
+    assert_eq!(accepted(&config, &good(&[])), switching(""));
+    // Names in any case, values with and without whitespace around them, lists over several lines.
+    let lines = [
+        "HOST:example.com:80",
+        "upgrade:\t WebSocket \t",
+        "Connection: keep-alive, Upgrade",
+        &format!("sec-websocket-KEY:{KEY}"),
+        "Sec-Websocket-Version:13",
+        "X-Empty:",
+        "Content-Length: 0",
+        "X-Text: caf\u{e9}\tau lait",
+        "sec-websocket-extensions: permessage-deflate; client_max_window_bits, \"broken",
+    ];
+    assert_eq!(accepted(&config, &request(&lines)), switching(""));
+    let split = without("Connection", &["Connection: keep-alive", "Connection: upgrade"]);
+    assert_eq!(accepted(&config, &split), switching(""));
+    let several = without("Upgrade", &["Upgrade: h2c, ,websocket"]);
+    assert_eq!(accepted(&config, &several), switching(""));
+    for target in ["http://example.com/chat", "WS://example.com?x", "https://example.com", "/?a=b", "//"] {
+        let absolute = good(&[]).replace("/chat", target);
+        assert_eq!(accepted(&config, &absolute), switching(""));
+    }
+    assert_eq!(accepted(&config, &good(&[]).replace("HTTP/1.1", "HTTP/1.2")), switching(""));
+}
+
+/// A client exists that leaves the four meaningless bits of the last character set.
+#[test]
+fn stray_bits_in_the_key_are_accepted() {
+    let line = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZX==";
+    let sent = accepted(&ServerConfig::default(), &without("Sec-WebSocket-Key", &[line]));
+    assert!(sent.starts_with("HTTP/1.1 101 "));
+    assert!(!sent.contains(ACCEPT), "the accept value is of the key as it was sent");
+}
+
+#[test]
+fn methods_other_than_get_are_405() {
+    let mut config = ServerConfig::default();
+    for method in ["POST", "HEAD", "OPTIONS", "get", "PRI", "X"] {
+        let bytes = good(&[]).replacen("GET", method, 1);
+        check(&config, &bytes, RequestError::Method, "405 Method Not Allowed", "Allow: GET\r\n");
+    }
+    config.plain_requests = true;
+    let bytes = good(&["Content-Length: 5"]).replacen("GET", "POST", 1);
+    check(&config, &bytes, RequestError::Method, "405 Method Not Allowed", "Allow: GET, HEAD\r\n");
+}
+
+/// RFC 9112: what is malformed, or could be read in two ways, is refused, with the rule that is broken.
+#[test]
+fn malformed_heads_are_400() {
+    let config = ServerConfig::default();
+    let good = good(&[]);
+    for (from, to, error) in [
+        ("HTTP/1.1", "HTTP/1.0", HeadError::Version),
+        ("HTTP/1.1", "HTTP/0.9", HeadError::Version),
+        ("HTTP/1.1", "HTTP/2.0", HeadError::Version),
+        ("HTTP/1.1", "HTTP/1.10", HeadError::StartLine),
+        ("HTTP/1.1", "HTTP/1.", HeadError::StartLine),
+        ("HTTP/1.1", "HTTP/1", HeadError::StartLine),
+        ("HTTP/1.1", "http/1.1", HeadError::StartLine),
+        ("HTTP/1.1", "HTTP/1.1 ", HeadError::StartLine),
+        (" HTTP/1.1", "", HeadError::StartLine),
+        ("/chat", "", HeadError::StartLine),
+        ("/chat", "chat", HeadError::StartLine),
+        ("/chat", "*", HeadError::StartLine),
+        ("/chat", "/a b", HeadError::StartLine),
+        ("/chat", "/a#b", HeadError::StartLine),
+        ("/chat", "/\u{e9}", HeadError::StartLine),
+        ("/chat", "example.com:80", HeadError::StartLine),
+        ("/chat", "ftp://example.com/", HeadError::StartLine),
+        ("/chat", "http:///chat", HeadError::StartLine),
+        ("/chat", "http:/chat", HeadError::StartLine),
+        ("GET ", "", HeadError::StartLine),
+        ("GET ", " ", HeadError::StartLine),
+        ("GET ", "GET  ", HeadError::StartLine),
+        ("GET ", "GET\t", HeadError::StartLine),
+        ("GET ", "G\u{e9}T ", HeadError::StartLine),
+        ("GET ", "G(T ", HeadError::StartLine),
+        ("GET /chat HTTP/1.1", "", HeadError::StartLine),
+        ("GET /chat HTTP/1.1\r\n", "\r\nGET /chat HTTP/1.1\r\n", HeadError::StartLine),
+        ("HTTP/1.1\r\n", "HTTP/1.1\n", HeadError::BareLf),
+        ("websocket\r\n", "websocket\n", HeadError::BareLf),
+        ("13\r\n\r\n", "13\r\n\n", HeadError::BareLf),
+        ("13\r\n\r\n", "13\n\n", HeadError::BareLf),
+        ("13\r\n\r\n", "13\r\n\r\r\n", HeadError::BareCr),
+        ("websocket", "web\rsocket", HeadError::BareCr),
+        ("websocket", "websocket\r", HeadError::BareCr),
+        ("/chat", "/\r", HeadError::BareCr),
+        ("Upgrade: w", "\rUpgrade: w", HeadError::BareCr),
+        ("websocket", "websocket\r\n folded", HeadError::ObsFold),
+        ("websocket", "\r\n\twebsocket", HeadError::ObsFold),
+        ("Host", " Host", HeadError::ObsFold),
+        ("Host:", "Host :", HeadError::SpaceBeforeColon),
+        ("Host:", "Host\t:", HeadError::SpaceBeforeColon),
+        ("Host: ", "Host ", HeadError::SpaceBeforeColon),
+        ("Host:", ":", HeadError::FieldName),
+        ("Host: example.com", "Host", HeadError::FieldName),
+        ("Host:", "Ho(st:", HeadError::FieldName),
+        ("Host:", "Ho\u{e9}st:", HeadError::FieldName),
+        ("Host:", "\"Host\":", HeadError::FieldName),
+        ("Host:", "Host\0:", HeadError::ControlCharacter),
+        ("Host:", "\u{1}Host:", HeadError::ControlCharacter),
+        ("/chat", "/\0", HeadError::ControlCharacter),
+        ("example.com", "example\0.com", HeadError::ControlCharacter),
+        ("example.com", "example.com\u{7f}", HeadError::ControlCharacter),
+        ("example.com", "example.com\u{b}", HeadError::ControlCharacter),
+        ("example.com", "\u{1b}[2J", HeadError::ControlCharacter),
+    ] {
+        assert!(good.contains(from), "{from:?}");
+        let bytes = good.replacen(from, to, 1);
+        check(&config, &bytes, RequestError::Head(error), "400 Bad Request", "");
+    }
+}
+
+/// A fault is answered as soon as its line is complete, however much is to come.
+#[test]
+fn faults_are_found_with_their_line() {
+    let config = Arc::new(ServerConfig::default());
+    for head in
+        ["GET / HTTP/1.0\r\n", "GET / HTTP/1.1\r\nHost : a\r\n", "\x16\x03\x01\x02\0\x01\0\x01\x7c\x03\x03\n"]
+    {
+        let (last, before) = head.as_bytes().split_last().unwrap();
+        let mut server = Driven::server(&config);
+        server.feed(before);
+        assert_eq!(server.sent_text(), "");
+        server.feed(&[*last]);
+        assert!(server.sent_text().starts_with("HTTP/1.1 400 "));
+    }
+}
+
+/// RFC 9112, section 6: no body, in none of the ways to announce or smuggle one.
+#[test]
+fn an_announced_body_is_400() {
+    let mut config = ServerConfig::default();
+    for plain in [false, true] {
+        config.plain_requests = plain;
+        for lines in [
+            &["Content-Length: 5"][..],
+            &["Content-Length: 0", "Content-Length: 5"],
+            &["Content-Length: 0, 0"],
+            &["Content-Length: +0"],
+            &["Content-Length: 00"],
+            &["Content-Length: 0x0"],
+            &["Content-Length:"],
+            &["Content-Length: -1"],
+            &["Content-Length: 18446744073709551616"],
+            &["Transfer-Encoding: chunked"],
+            &["transfer-encoding: identity"],
+            &["Transfer-Encoding:"],
+            &["Content-Length: 0", "Transfer-Encoding: chunked"],
+            &["Transfer-Encoding: xchunked"],
+        ] {
+            check(&config, &good(lines), RequestError::Body, "400 Bad Request", "");
+            let plain = request(&[&[HOST], lines].concat());
+            check(&config, &plain, RequestError::Body, "400 Bad Request", "");
+        }
+    }
+}
+
+#[test]
+fn host_must_be_there_once() {
+    let mut config = ServerConfig::default();
+    for lines in [
+        &[][..],
+        &["Host:"],
+        &[HOST, HOST],
+        &[HOST, "host: other.example"],
+        &["Host: a b"],
+        &["Host: a/b"],
+        &["Host: a@b"],
+        &["Host: a, b"],
+        &["Host: caf\u{e9}"],
+        &["X-Host: example.com"],
+    ] {
+        check(&config, &without("Host", lines), RequestError::Host, "400 Bad Request", "");
+    }
+    for host in ["Host: [::1]:8080", "Host: a_b.example:1", "Host: 127.0.0.1"] {
+        accepted(&config, &without("Host", &[host]));
+    }
+    config.plain_requests = true;
+    check(&config, &request(&["X: y"]), RequestError::Host, "400 Bad Request", "");
+}
+
+/// Section 4.2.1, item 5: exactly 24 characters of base64, once.
+#[test]
+fn the_key_must_be_there_once_and_be_one() {
+    let config = ServerConfig::default();
+    let twice = [&*key(), &*key()];
+    let other = [&*key(), "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="];
+    for lines in [
+        &[][..],
+        &twice,
+        &other,
+        &["Sec-WebSocket-Key:"],
+        &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ="],
+        &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"],
+        &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==="],
+        &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZAAA"],
+        &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ==="],
+        &["Sec-WebSocket-Key: dGhlIHNh XBsZSBub25jZQ=="],
+        &["Sec-WebSocket-Key: dGhlIHNh-_BsZSBub25jZQ=="],
+        &["Sec-WebSocket-Key: \"dGhlIHNhbXBsZSBub25jZQ\""],
+        &["X-Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="],
+    ] {
+        check(&config, &without("Sec-WebSocket-Key", lines), RequestError::Key, "400 Bad Request", "");
+    }
+}
+
+/// Tokens are compared whole; a request without the token is a plain one.
+#[test]
+fn plain_requests_are_426() {
+    let config = ServerConfig::default();
+    for lines in [
+        &[][..],
+        &["Upgrade: websocketx"],
+        &["Upgrade: xwebsocket"],
+        &["Upgrade: websocket/13"],
+        &["Upgrade: web socket"],
+        &["Upgrade: \"websocket\""],
+        &["Upgrade: h2c"],
+        &["Upgrade:"],
+        &["X-Upgrade: websocket"],
+        &["Upgrade: web", "Upgrade: socket"],
+    ] {
+        let bytes = without("Upgrade", lines);
+        check(&config, &bytes, RequestError::NotWebSocket, "426 Upgrade Required", "Upgrade: websocket\r\n");
+    }
+}
+
+#[test]
+fn connection_must_name_upgrade() {
+    let config = ServerConfig::default();
+    for lines in
+        [&[][..], &["Connection: keep-alive"], &["Connection: Upgrades"], &["Connection: keep-alive Upgrade"]]
+    {
+        check(&config, &without("Connection", lines), RequestError::Connection, "400 Bad Request", "");
+    }
+}
+
+/// Section 4.4.
+#[test]
+fn versions_other_than_13_are_426() {
+    let config = ServerConfig::default();
+    for lines in [
+        &[][..],
+        &["Sec-WebSocket-Version: 8"],
+        &["Sec-WebSocket-Version: 14"],
+        &["Sec-WebSocket-Version: 013"],
+        &["Sec-WebSocket-Version: 13, 8"],
+        &["Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"],
+        &["Sec-WebSocket-Version:"],
+    ] {
+        let bytes = without("Sec-WebSocket-Version", lines);
+        let fields = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        check(&config, &bytes, RequestError::Version, "426 Upgrade Required", fields);
+    }
+}
+
+#[test]
+fn other_resources_are_404() {
+    let mut config = ServerConfig::default();
+    config.resource = Some("/chat".into());
+    for target in ["/chat", "/chat?token=1", "http://example.com/chat?x", "/chat?"] {
+        accepted(&config, &good(&[]).replace("/chat", target));
+    }
+    for target in ["/", "/chat/", "/Chat", "/chatx", "/x/chat", "/?/chat", "/%63hat", "http://example.com"] {
+        let bytes = good(&[]).replace("/chat", target);
+        check(&config, &bytes, RequestError::Resource, "404 Not Found", "");
+    }
+    config.resource = Some("/".into());
+    accepted(&config, &good(&[]).replace("/chat", "http://example.com?x"));
+}
+
+/// Section 10.2.
+#[test]
+fn origins_that_are_not_accepted_are_403() {
+    let mut config = ServerConfig::default();
+    let refuse = |config: &ServerConfig, lines: &[&str]| {
+        check(config, &good(lines), RequestError::Origin, "403 Forbidden", "");
+    };
+    let two = ["Origin: https://example.com", "Origin: https://example.com"];
+    refuse(&config, &two);
+    accepted(&config, &good(&[]));
+    accepted(&config, &good(&["Origin: null"]));
+
+    config.origins = OriginPolicy::Required;
+    refuse(&config, &[]);
+    refuse(&config, &["Origin:"]);
+    refuse(&config, &two);
+    accepted(&config, &good(&["Origin: null"]));
+    accepted(&config, &good(&["origin: 127.0.0.10:8080"]));
+
+    let list = ["https://example.com", "http://localhost:8080"];
+    config.origins = OriginPolicy::AllowList(list.iter().map(|text| text.parse().unwrap()).collect());
+    accepted(&config, &good(&["Origin: https://EXAMPLE.com:443"]));
+    accepted(&config, &good(&["Origin: http://localhost:8080"]));
+    refuse(&config, &[]);
+    refuse(&config, &two);
+    refuse(&config, &["Origin: null"]);
+    refuse(&config, &["Origin: http://example.com"]);
+    refuse(&config, &["Origin: https://example.com.evil.example"]);
+    refuse(&config, &["Origin: https://example.com, https://evil.example"]);
+}
+
+/// Section 4.2.2, item 5.5: ours, in our order, exact, and only if the client offered it.
+#[test]
+fn the_subprotocol_is_the_first_of_ours_that_is_offered() {
+    let mut config = ServerConfig::default();
+    let offer = ["Sec-WebSocket-Protocol: chat, sip ,sips", "sec-websocket-protocol: xmpp"];
+    assert_eq!(accepted(&config, &good(&offer)), switching(""));
+    for (own, agreed) in [
+        (&["sip"][..], Some("sip")),
+        (&["xmpp", "chat"], Some("xmpp")),
+        (&["nothing", "sips", "sip"], Some("sips")),
+        (&["Sip", "si", "chat, sip", "ip", ""], None),
+    ] {
+        config.subprotocols = own.iter().map(|&name| name.into()).collect();
+        let fields = agreed.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+        assert_eq!(accepted(&config, &good(&offer)), switching(&fields));
+    }
+}
+
+#[test]
+fn a_required_subprotocol_that_is_not_offered_is_400() {
+    let mut config = ServerConfig::default();
+    config.subprotocols = vec!["sip".into()];
+    config.require_subprotocol = true;
+    for lines in [
+        &[][..],
+        &["Sec-WebSocket-Protocol: sips"],
+        &["Sec-WebSocket-Protocol: SIP"],
+        &["Sec-WebSocket-Protocol: si", "Sec-WebSocket-Protocol: p"],
+        &["Sec-WebSocket-Protocol: x sip"],
+        &["Sec-WebSocket-Protocol:"],
+    ] {
+        check(&config, &good(lines), RequestError::Subprotocol, "400 Bad Request", "");
+    }
+    accepted(&config, &good(&["Sec-WebSocket-Protocol: x,sip"]));
+}
+
+#[test]
+fn an_unavailable_server_answers_503() {
+    let mut config = ServerConfig::default();
+    config.unavailable = Some(core::time::Duration::from_secs(30));
+    let fields = "Retry-After: 30\r\n";
+    for bytes in [good(&[]), request(&[HOST]), good(&[]).replacen("GET", "POST", 1)] {
+        check(&config, &bytes, RequestError::Unavailable, "503 Service Unavailable", fields);
+    }
+    // The same when the server shuts down in the middle of a request.
+    let mut server = Driven::server(&Arc::new(ServerConfig::default()));
+    let bytes = good(&[]);
+    let (front, back) = bytes.as_bytes().split_at(40);
+    server.feed(front);
+    server.endpoint.refuse_unavailable(core::time::Duration::from_secs(120));
+    server.feed(back);
+    assert_eq!(
+        server.sent_text(),
+        answer("503 Service Unavailable", "Retry-After: 120\r\n", "try again later")
+    );
+}
+
+/// Two faults at once: the order is the one that is documented.
+#[test]
+fn the_first_fault_counts() {
+    let mut config = ServerConfig::default();
+    config.resource = Some("/other".into());
+    config.origins = OriginPolicy::Required;
+    config.require_subprotocol = true;
+    let mut lines = vec!["Content-Length: 1"];
+    let mut bytes = request(&lines).replacen("GET", "PUT", 1);
+    let expect = |bytes: &str, error| assert_eq!(refused(&config, bytes.as_bytes()).1, error);
+    expect(&bytes, RequestError::Method);
+    bytes = request(&lines);
+    expect(&bytes, RequestError::Body);
+    lines = vec!["X: y"];
+    expect(&request(&lines), RequestError::Host);
+    lines.push(HOST);
+    expect(&request(&lines), RequestError::NotWebSocket);
+    lines.push(UPGRADE);
+    expect(&request(&lines), RequestError::Connection);
+    lines.push(CONNECTION);
+    expect(&request(&lines), RequestError::Version);
+    lines.push(VERSION);
+    expect(&request(&lines), RequestError::Key);
+    let key = key();
+    lines.push(&key);
+    expect(&request(&lines), RequestError::Resource);
+    let moved = |lines: &[&str]| request(lines).replace("/chat", "/other");
+    expect(&moved(&lines), RequestError::Origin);
+    lines.push("Origin: null");
+    expect(&moved(&lines), RequestError::Subprotocol);
+}
+
+#[test]
+fn further_fields_of_the_101() {
+    let mut config = ServerConfig::default();
+    config.headers = Headers::new().with("Server", "example").unwrap().with("X-A", "b c").unwrap();
+    assert_eq!(accepted(&config, &good(&[])), switching("Server: example\r\nX-A: b c\r\n"));
+}
+
+/// What the application sees, and each way in which it can answer.
+#[test]
+fn the_application_is_asked() {
+    let mut config = ServerConfig::default();
+    config.ask = true;
+    config.subprotocols = vec!["sip".into()];
+    config.headers = Headers::new().with("Server", "example").unwrap();
+    let config = Arc::new(config);
+    let bytes = good(&[
+        "Sec-WebSocket-Protocol: chat, sip",
+        "Origin: https://a.example",
+        "Cookie: a=b",
+        "X-Raw: \u{e9}",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\"15\", bad bad",
+    ])
+    .replace("/chat", "/chat?x=%20y");
+    let ask = || {
+        let mut server = Driven::server(&config);
+        server.feed(bytes.as_bytes());
+        let Some(Event::Request(request)) = server.events.pop() else { panic!("not asked") };
+        assert!(server.sent.is_empty() && server.events.is_empty() && server.endpoint.is_request_waiting());
+        (server, request)
+    };
+
+    let (mut server, request) = ask();
+    assert_eq!((request.method(), request.target()), ("GET", "/chat?x=%20y"));
+    assert_eq!((request.path(), request.query()), ("/chat", Some("x=%20y")));
+    assert_eq!((request.host(), request.origin()), ("example.com", Some("https://a.example")));
+    assert_eq!((request.header("COOKIE"), request.header("cooki")), (Some("a=b"), None));
+    assert_eq!(request.header_bytes("x-raw"), Some("\u{e9}".as_bytes()));
+    assert_eq!(request.headers().count(), 10);
+    assert_eq!(request.headers().next(), Some(("Host", &b"example.com"[..])));
+    assert!(request.subprotocols().eq(["chat", "sip"]));
+    let extensions = request.extensions();
+    assert_eq!(extensions.len(), 1);
+    assert_eq!(extensions[0].name, "permessage-deflate");
+    assert_eq!(extensions[0].params, [("client_max_window_bits".into(), Some("15".into()))]);
+    assert_eq!(request.raw(), bytes.as_bytes());
+    assert!(request.is_websocket());
+
+    server.endpoint.accept(&Accept::default()).unwrap();
+    server.feed(&[]);
+    let line = "Sec-WebSocket-Protocol: sip\r\nServer: example\r\n";
+    assert_eq!(server.sent_text(), switching(line));
+    assert!(matches!(&server.events[..], [Event::Open(opened)] if opened.request() == Some(&*request)));
+    assert_eq!(server.endpoint.accept(&Accept::default()), Err(AnswerError::NoRequest));
+    assert_eq!(server.endpoint.respond(NOW, &Response::new(200)), Err(AnswerError::NoRequest));
+
+    let headers = Headers::new().with("X-User", "7").unwrap();
+    for (subprotocol, line) in
+        [(Subprotocol::None, ""), (Subprotocol::Named("chat".into()), "Sec-WebSocket-Protocol: chat\r\n")]
+    {
+        let (mut server, _) = ask();
+        server.endpoint.accept(&Accept { subprotocol, headers: headers.clone() }).unwrap();
+        server.feed(&[]);
+        assert_eq!(server.sent_text(), switching(&format!("{line}Server: example\r\nX-User: 7\r\n")));
+    }
+
+    let (mut server, _) = ask();
+    for name in ["sips", "SIP", "", "chat, sip", "sip\r\nX: y"] {
+        let accept = Accept { subprotocol: Subprotocol::Named(name.into()), headers: Headers::new() };
+        assert_eq!(server.endpoint.accept(&accept), Err(AnswerError::SubprotocolNotOffered), "{name}");
+    }
+    let mut refusal = Response::new(401);
+    refusal.headers.push("WWW-Authenticate", "Bearer").unwrap();
+    refusal.body = "who are you?".into();
+    server.endpoint.respond(NOW, &refusal).unwrap();
+    server.transmit();
+    assert_eq!(
+        server.sent_text(),
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nConnection: close\r\nContent-Length: 12\r\n\r\n\
+         who are you?"
+    );
+    server.eof();
+    assert_eq!(server.only_outcome(), Some(&Outcome::Responded(401)));
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_and_changes_nothing() {
+    let mut config = ServerConfig::default();
+    config.plain_requests = true;
+    let mut server = Driven::server(&Arc::new(config));
+    server.feed(request(&[HOST]).as_bytes());
+    for status in [0, 99, 100, 101, 199, 600, 1000] {
+        let response = Response::new(status);
+        assert_eq!(server.endpoint.respond(NOW, &response), Err(AnswerError::InvalidResponse), "{status}");
+    }
+    for reason in ["a\r\nX: y", "\0", "caf\u{e9}", "a\tb"] {
+        let mut response = Response::new(200);
+        response.reason = reason.into();
+        assert_eq!(server.endpoint.respond(NOW, &response), Err(AnswerError::InvalidResponse), "{reason:?}");
+    }
+    for status in [204, 205, 304] {
+        let mut response = Response::new(status);
+        response.body = "x".into();
+        assert_eq!(server.endpoint.respond(NOW, &response), Err(AnswerError::InvalidResponse));
+    }
+    let mut response = Response::new(299);
+    response.reason = "As Good As Gold".into();
+    server.endpoint.respond(NOW, &response).unwrap();
+    server.transmit();
+    let expected = "HTTP/1.1 299 As Good As Gold\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(server.sent_text(), expected);
+}
+
+/// A client that sends on without waiting for the 101 is bounded, while the application decides.
+#[test]
+fn data_before_the_answer_is_bounded() {
+    let mut connection = Config::default();
+    connection.max_head_len = 400;
+    let mut config = ServerConfig::default();
+    config.ask = true;
+    config.connection = Arc::new(connection);
+    let mut server = Driven::server(&Arc::new(config));
+    server.feed(good(&[]).as_bytes());
+    server.feed(&[0x81; 400]);
+    assert!(server.endpoint.is_request_waiting());
+    server.feed(&[0x81]);
+    assert!(!server.endpoint.is_request_waiting());
+    assert_eq!(server.sent_text(), answer("400 Bad Request", "", "data before the answer"));
+    assert_eq!(server.endpoint.accept(&Accept::default()), Err(AnswerError::NoRequest));
+    server.eof();
+    let outcome = Outcome::Refused(RequestError::DataBeforeAnswer);
+    assert_eq!(server.events.pop(), Some(Event::Closed(outcome)));
+}
