@@ -9,10 +9,12 @@
 
 pub mod address;
 pub mod flow;
+pub mod hep;
 pub mod proxy;
 pub mod registrar;
 pub mod settings;
 pub mod sip;
+pub mod trace;
 pub mod transport;
 
 pub use address::{AddressError, Destination, ListenAddress};

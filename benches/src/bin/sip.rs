@@ -11,9 +11,9 @@
 //! is what the kernel charged it between the first request and the last answer, threads and children included.
 #![forbid(unsafe_code)]
 
-use std::error::Error;
+use core::error::Error;
+use core::net::SocketAddr;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant as Clock;

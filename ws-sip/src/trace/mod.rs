@@ -1,0 +1,5 @@
+//! Tracing: what is told of each connection.
+
+mod record;
+
+pub use record::{CUT_MARK, Happened, Record};
