@@ -1,5 +1,4 @@
 use core::mem;
-use core::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -8,22 +7,23 @@ use crate::frame;
 /// Bytes to write and not yet taken by the transport, owned by the writer.
 ///
 /// Write what [`pending`](Self::pending) lends, then tell the connection how much the transport accepted with
-/// `handle_transmitted`. Data leave in the order they were queued; a control frame that comes due while the
-/// transport is behind goes out at the next frame boundary, before the data that wait.
+/// `handle_transmitted`; in between, do nothing else with the buffer. Data leave in the order they were queued;
+/// Pings and Pongs go out at the next frame boundary, before the data that wait.
 ///
 /// Holds no memory until something is queued, and gives it back on [`release`](Self::release).
 #[derive(Debug, Default)]
 pub struct SendBuffer {
+    /// Whole frames, but for the front one, which may be partly written.
     data: BytesMut,
-    /// Control frames that overtake `data`; empty unless the transport is behind.
+    /// Control frames, which overtake `data`.
     urgent: BytesMut,
     /// Bytes at the front of `data` that belong to a frame whose start the transport took already.
     boundary: usize,
-    /// Where in `data` the [replies](Self::append_reply) lie that wait; empty once the transport is behind.
-    replies: Range<usize>,
+    /// Bytes at the front of `urgent` up to the end of the last [reply](Self::append_reply).
+    reply_end: usize,
     /// The front of `urgent` was partly written: it must be finished first.
     urgent_begun: bool,
-    /// The transport did not take all of it last time: what is in `data` waits.
+    /// The transport did not take all that was lent last time: what is in `data` waits.
     behind: bool,
 }
 
@@ -112,35 +112,30 @@ impl SendBuffer {
         self.boundary = bytes.len();
     }
 
-    /// Queues a control frame: before the data that wait, if the transport is behind.
+    /// Queues a control frame, before the data.
     pub(crate) fn append_control(&mut self, frame: &[u8]) {
-        if self.behind { &mut self.urgent } else { &mut self.data }.extend_from_slice(frame);
-    }
-
-    /// Queues a control frame that overtakes the data also if the transport gets behind only later.
-    pub(crate) fn append_reply(&mut self, frame: &[u8]) {
-        let start = self.data.len();
-        self.append_control(frame);
-        if !self.behind {
-            debug_assert!(self.replies.is_empty() || self.replies.end == start, "replies wait one at a time");
-            self.replies = if self.replies.is_empty() { start } else { self.replies.start }..self.data.len();
-        }
-    }
-
-    /// Queues a control frame before all that waits.
-    pub(crate) fn append_urgent(&mut self, frame: &[u8]) {
         self.urgent.extend_from_slice(frame);
     }
 
-    /// Whether a reply waits for the transport, or another control frame that overtakes the data.
-    pub(crate) fn is_reply_waiting(&self) -> bool {
-        !self.urgent.is_empty() || !self.replies.is_empty()
+    /// Queues a control frame as [`append_control`](Self::append_control) does, and remembers that it waits.
+    pub(crate) fn append_reply(&mut self, frame: &[u8]) {
+        self.append_control(frame);
+        self.reply_end = self.urgent.len();
     }
 
-    /// Drops the data that wait because the transport is behind, from the next frame boundary on.
-    pub(crate) fn drop_waiting_data(&mut self) {
+    /// Whether a reply waits for the transport.
+    #[inline]
+    pub(crate) const fn is_reply_waiting(&self) -> bool {
+        self.reply_end > 0
+    }
+
+    /// Queues the last frame: behind the data, or instead of those that wait if the transport is behind.
+    pub(crate) fn append_last(&mut self, frame: &[u8]) {
         if self.behind {
             self.data.truncate(self.boundary);
+            self.urgent.extend_from_slice(frame);
+        } else {
+            self.data.extend_from_slice(frame);
         }
     }
 
@@ -154,7 +149,6 @@ impl SendBuffer {
             // BytesMut keeps its memory for the next frame only if it is cleared, not advanced.
             self.data.clear();
             self.boundary = 0;
-            self.replies = 0..0;
             self.behind = false;
             return;
         }
@@ -163,11 +157,10 @@ impl SendBuffer {
 
     #[cold]
     fn advance_partly(&mut self, n: usize) {
-        assert!(n <= self.pending().len(), "more taken than was pending");
-        if !self.urgent.is_empty() && (self.urgent_begun || self.boundary == 0) {
-            self.urgent.advance(n);
-            self.urgent_begun = !self.urgent.is_empty() && (self.urgent_begun || n > 0);
-        } else {
+        let lent = self.pending().len();
+        assert!(n <= lent, "more taken than was pending");
+        self.behind = n < lent;
+        if self.urgent.is_empty() || (self.boundary > 0 && !self.urgent_begun) {
             while self.boundary < n {
                 // All that is not opaque was written by us frame by frame, so each header parses.
                 let Some(len) = frame::own_frame_len(&self.data[self.boundary..]) else {
@@ -176,25 +169,16 @@ impl SendBuffer {
                 };
                 self.boundary += len;
             }
-            self.hurry_replies();
             self.boundary -= n;
             self.data.advance(n);
-        }
-        self.behind = true;
-        if self.urgent.is_empty() {
-            self.urgent = BytesMut::new();
-            self.behind = !self.data.is_empty();
-        }
-    }
-
-    /// Moves the replies that lie behind the next frame boundary before the data that wait.
-    fn hurry_replies(&mut self) {
-        let Range { start, end } = mem::take(&mut self.replies);
-        let start = start.max(self.boundary);
-        if start < end {
-            self.urgent.extend_from_slice(&self.data[start..end]);
-            self.data.copy_within(end.., start);
-            self.data.truncate(self.data.len() - (end - start));
+        } else if n == lent {
+            self.urgent.clear();
+            self.urgent_begun = false;
+            self.reply_end = 0;
+        } else {
+            self.urgent.advance(n);
+            self.urgent_begun |= n > 0;
+            self.reply_end = self.reply_end.saturating_sub(n);
         }
     }
 

@@ -61,7 +61,8 @@ impl Closing {
         matches!(self.ours, Ours::Queued | Ours::Sent)
     }
 
-    /// Whether a Ping is answered (section 5.5.2): until the peer's Close or the end, unless our Close left.
+    /// Whether a Ping is answered (section 5.5.2): until the peer's Close or the end, unless our Close left. It
+    /// may still be in the output: Pongs overtake it there.
     pub(super) const fn may_reply(&self) -> bool {
         !self.is_ended()
             && match self.ours {

@@ -180,9 +180,12 @@ impl Connection {
 
     /// Appends the control frames that are due to `out`; returns whether anything is pending in `out`.
     ///
-    /// Of several Pings that were not answered yet the latest is (RFC 6455, section 5.5.3). While the transport
-    /// is behind, these frames overtake the data that wait; a Close that answers the peer's, or fails the
-    /// connection, then drops them.
+    /// Of several Pings that were not answered yet the latest is (RFC 6455, section 5.5.3). Pings and Pongs
+    /// overtake the data that wait. A Close that answers the peer's, or fails the connection, goes behind the
+    /// data, but drops those that wait because the transport did not take all it was offered.
+    ///
+    /// Write and call it again until it returns false, or the transport takes no more: another Pong may be due
+    /// when the one before has left.
     #[inline]
     pub fn poll_transmit(&mut self, now: Instant, out: &mut SendBuffer) -> bool {
         if self.pong.is_pending() || self.keepalive.due || self.closing.is_due() {

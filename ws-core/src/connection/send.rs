@@ -54,7 +54,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a Ping with at most 125 bytes of Application data. Its Pong comes as
+    /// Queues a Ping with at most 125 bytes of Application data, before the data that wait. Its Pong comes as
     /// [`Event::Pong`](crate::Event::Pong).
     ///
     /// # Errors
@@ -170,12 +170,7 @@ impl Connection {
                 && self.closing.may_reply()
             {
                 let (frame, len) = self.control_frame(Opcode::Pong, data);
-                if self.closing.has_queued_close() {
-                    // 5.5.2: Pings are answered until the peer's Close; our own is still in the output.
-                    out.append_urgent(&frame[..len]);
-                } else {
-                    out.append_reply(&frame[..len]);
-                }
+                out.append_reply(&frame[..len]);
             }
             if core::mem::take(&mut self.keepalive.due) && self.closing.is_open() {
                 let (frame, len) = self.control_frame(Opcode::Ping, &self.keepalive.last.to_be_bytes());
@@ -184,11 +179,10 @@ impl Connection {
         }
         if let Some((code, reason)) = self.closing.take_due() {
             self.pong.clear();
-            out.drop_waiting_data();
             // Our own reasons are short.
             if let Some((payload, len)) = encode_close(code, reason) {
                 let (frame, len) = self.control_frame(Opcode::Close, &payload[..len]);
-                out.append_control(&frame[..len]);
+                out.append_last(&frame[..len]);
             }
         }
     }

@@ -320,8 +320,8 @@ fn misuse_is_refused() {
         assert_eq!(
             subject.sent(),
             [
-                Frame::text("a").more(),
                 Frame::ping("between"),
+                Frame::text("a").more(),
                 Frame::continuation("").more(),
                 Frame::continuation("c"),
                 Frame::binary("d")
