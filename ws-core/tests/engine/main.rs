@@ -9,3 +9,4 @@ mod deadlines;
 mod frame_rules;
 mod keepalive;
 mod limits;
+mod simulation;

@@ -3,10 +3,12 @@
 mod frame;
 mod rng;
 mod subject;
+mod wire;
 
 pub(crate) use frame::{Frame, decode};
 pub(crate) use rng::Rng;
 pub(crate) use subject::{Subject, encode_for};
+pub(crate) use wire::{End, Read, Wire};
 
 use core::time::Duration;
 
