@@ -1,0 +1,60 @@
+//! Sends every message back. One task per connection, all on one thread.
+//!
+//! ```text
+//! echo_server --listen ADDR [--max-message-len N] [--max-fragments N] [--max-message-chunks N]
+//!     [--handshake-timeout-ms N] [--message-timeout-ms N] [--idle-timeout-ms N] [--send-timeout-ms N]
+//!     [--ping-interval-ms N] [--subprotocol NAME]... [--require-origin] [--allow-origin ORIGIN]... [--deflate]
+//! ```
+//!
+//! With port 0 the system chooses one. The address is printed first.
+
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/echo.rs"]
+mod echo;
+
+use core::convert::Infallible;
+use core::error::Error;
+use core::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use smol::LocalExecutor;
+use ws_core::ServerConfig;
+use ws_smol::{Listener, TcpStream};
+
+fn main() -> ExitCode {
+    match run() {
+        Err(error) => args::fail("echo_server", error),
+    }
+}
+
+fn run() -> Result<Infallible, Box<dyn Error>> {
+    let args::Server { listen, config } = args::server()?;
+    let listener = Listener::bind(&*listen)
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?
+        .on_fault(|error| eprintln!("accept: {error}"));
+    println!("{}", listener.local_addr()?);
+    let config = Arc::new(config);
+    let executor = LocalExecutor::new();
+    smol::block_on(executor.run(async {
+        loop {
+            let (stream, peer) = listener.accept().await?;
+            executor.spawn(serve(stream, peer, Arc::clone(&config))).detach();
+        }
+    }))
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, config: Arc<ServerConfig>) {
+    let ended = match ws_smol::accept(stream, &config).await {
+        Ok(mut ws) => {
+            // Nobody looks at the heads here, so they need not be kept.
+            ws.take_opened();
+            echo::echo(&mut ws).await.map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = ended {
+        eprintln!("{peer}: {error}");
+    }
+}

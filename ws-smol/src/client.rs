@@ -1,0 +1,225 @@
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io;
+use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
+
+use async_io::Timer;
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_core::{ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource};
+
+use crate::driver::Driver;
+use crate::{ConnectError, Ended, Parts, TcpStream, WebSocket, now};
+
+/// How long an address may keep a client waiting until the next one is tried beside it: the recommendation of RFC
+/// 8305, section 5.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Opens a connection to a `ws` URL, with defaults for all else. [`ClientBuilder`] has the settings.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ws = ws_smol::connect("ws://localhost:8080/chat").await?;
+/// ws.send_text("hello").await?;
+/// while let Some(message) = ws.read().await? {
+///     println!("{message:?}");
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
+    ClientBuilder::new(url).connect().await
+}
+
+/// What a client asks for, and how.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// let ws = ws_smol::ClientBuilder::new("ws://sip.example.com/ws")
+///     .subprotocol("sip")
+///     .origin("https://example.com")
+///     .header("Authorization", "Bearer abc")
+///     .connect_timeout(Duration::from_secs(3))
+///     .connect()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens before `connect`"]
+pub struct ClientBuilder {
+    /// The first thing that was wrong is told by `connect`.
+    request: Result<ClientRequest, ClientRequestError>,
+    config: Arc<Config>,
+    connect_timeout: Option<Duration>,
+}
+
+impl ClientBuilder {
+    /// Starts with `ws://host[:port][/path][?query]`: port 80 if there is none, IPv6 addresses in brackets.
+    pub fn new(url: &str) -> Self {
+        Self {
+            request: ClientRequest::new(url),
+            config: Arc::default(),
+            connect_timeout: Some(Duration::from_secs(10)),
+        }
+    }
+
+    /// Adds a header field to the request.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.edit(|request| request.header(name, value))
+    }
+
+    /// Offers a subprotocol, after those offered already. What the server agreed on is told by
+    /// [`WebSocket::subprotocol`].
+    pub fn subprotocol(self, name: &str) -> Self {
+        self.edit(|request| request.subprotocol(name))
+    }
+
+    /// Sets the `Origin` header.
+    pub fn origin(self, origin: &str) -> Self {
+        self.edit(|request| request.origin(origin))
+    }
+
+    /// Sets limits and deadlines, a [`Config`] or one that is shared in an `Arc`.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Limits how long it may take to find the host's addresses and connect to one; `None` leaves it to the
+    /// system. Default 10 s. The opening handshake has its own limit,
+    /// [`opening_handshake_timeout`](Config::opening_handshake_timeout).
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = timeout.into();
+        self
+    }
+
+    /// Connects and does the opening handshake.
+    ///
+    /// All addresses of the host are tried, in the system's order; the next one as soon as one fails or takes
+    /// longer than 250 ms, and the first that connects is taken.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect(self) -> Result<WebSocket, ConnectError> {
+        let request = self.request.as_ref().map_err(|&error| ConnectError::Request(error))?;
+        if request.is_secure() {
+            return Err(ConnectError::Tls);
+        }
+        let stream = within(self.connect_timeout, async {
+            let addresses = resolve(request.host(), request.port()).await?;
+            dial(addresses).await
+        })
+        .await?;
+        stream.get_ref().set_nodelay(true)?;
+        self.connect_over(stream).await
+    }
+
+    /// Does the opening handshake over a stream that is connected already; `wss` URLs are for TLS streams.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect_over<S>(self, stream: S) -> Result<WebSocket<S>, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let request = self.request?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let endpoint = Endpoint::client(&request, &self.config, KeySource::from_seed(seed), now());
+        let mut driver = Driver::new(Parts::new(stream, endpoint));
+        loop {
+            // A client gets no other event before.
+            if let Event::Open(opened) = poll_fn(|cx| driver.poll_opening(cx)).await? {
+                driver.opened = Some(opened);
+                return Ok(WebSocket::over(driver));
+            }
+        }
+    }
+
+    fn edit(mut self, edit: impl FnOnce(ClientRequest) -> Result<ClientRequest, ClientRequestError>) -> Self {
+        self.request = self.request.and_then(edit);
+        self
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Waits for the next event of the opening handshake.
+    pub(crate) fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event<'static>, Ended>> {
+        self.poll_event(cx, &mut |event, _| Some(event.into_owned()))
+            .map(|event| event.ok_or_else(|| self.ended()))
+    }
+}
+
+/// Gives a future up when it takes too long.
+async fn within<T>(timeout: Option<Duration>, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let Some(timeout) = timeout else { return future.await };
+    let mut future = pin!(future);
+    let mut timer = Timer::after(timeout);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Pending if Pin::new(&mut timer).poll(cx).is_ready() => {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "connect timeout")))
+        }
+        result => result,
+    })
+    .await
+}
+
+/// Returns the addresses of a host as a URL names it.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let name = name.to_owned();
+    // The system's resolver blocks.
+    blocking::unblock(move || Ok((&*name, port).to_socket_addrs()?.collect())).await
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// Connects to the first of the addresses that lets it.
+async fn dial(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut left = addresses.into_iter();
+    let mut attempts = Vec::<Attempt>::new();
+    let mut next_at = Timer::never();
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    poll_fn(move |cx| {
+        let mut start_next = attempts.is_empty() || Pin::new(&mut next_at).poll(cx).is_ready();
+        loop {
+            if start_next && let Some(address) = left.next() {
+                attempts.push(Box::pin(TcpStream::connect(address)));
+                next_at.set_after(ATTEMPT_DELAY);
+            }
+            start_next = false;
+            let mut i = 0;
+            while i < attempts.len() {
+                match attempts[i].as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        last_error = error;
+                        drop(attempts.remove(i));
+                        start_next = true;
+                    }
+                    Poll::Pending => i += 1,
+                }
+            }
+            if start_next && left.len() > 0 {
+                continue;
+            }
+            if attempts.is_empty() {
+                return Poll::Ready(Err(core::mem::replace(&mut last_error, io::ErrorKind::NotFound.into())));
+            }
+            if left.len() == 0 || Pin::new(&mut next_at).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            start_next = true;
+        }
+    })
+    .await
+}

@@ -1,0 +1,311 @@
+//! The loop of one connection: a stream, a clock, and the engine between them.
+//!
+//! All state is here and none in a future, so that a future that polls a driver can be dropped at any time.
+
+mod ahead;
+mod input;
+mod output;
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::io;
+use std::sync::Arc;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_core::{Endpoint, Event, Instant, Opened, Outcome, SendBuffer};
+
+use crate::clock::{self, Alarm};
+use crate::memory::{give_input, take_output};
+use crate::{Ended, Parts, Replies};
+use ahead::Ahead;
+pub(crate) use ahead::part_of;
+pub(crate) use input::Input;
+
+/// Output beyond this leaves even while there is input to look at first.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// Reads in a row that all delivered something, after which other tasks get their turn.
+const MAX_READS: u8 = 32;
+
+pub(crate) struct Driver<S> {
+    pub(crate) stream: S,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) out: SendBuffer,
+    pub(crate) input: Input,
+    pub(crate) ahead: Ahead,
+    pub(crate) opened: Option<Box<Opened>>,
+    alarm: Alarm,
+    /// When the clock was looked at last.
+    now: Instant,
+    /// When a read was tried last.
+    read_at: Instant,
+    end: Option<Outcome>,
+    /// Why the transport broke.
+    cause: Option<Arc<io::Error>>,
+    /// An event may be due without further input.
+    due: bool,
+    /// Nothing more can be read.
+    read_closed: bool,
+    /// Nothing more can be written.
+    write_broken: bool,
+    /// The stream may still hold what was written to it.
+    unflushed: bool,
+    /// The stream's write half was shut down.
+    shut_down: bool,
+    /// Something happened that the other half of a split connection may wait for.
+    pub(crate) progress: bool,
+    /// How many reads in a row delivered something.
+    reads: u8,
+}
+
+impl<S> Driver<S> {
+    pub(crate) fn new(parts: Parts<S>) -> Box<Self> {
+        let Parts { stream, endpoint, input, output, received, outcome } = parts;
+        let now = clock::now();
+        Box::new(Self {
+            stream,
+            endpoint,
+            out: output,
+            input: Input::with_leftover(input),
+            ahead: received.into(),
+            opened: None,
+            alarm: Alarm::default(),
+            now,
+            read_at: now,
+            end: outcome,
+            cause: None,
+            due: true,
+            read_closed: false,
+            write_broken: false,
+            unflushed: true,
+            shut_down: false,
+            progress: false,
+            reads: 0,
+        })
+    }
+
+    pub(crate) fn into_parts(self) -> Parts<S> {
+        Parts {
+            stream: self.stream,
+            endpoint: self.endpoint,
+            input: self.input.rest().to_vec(),
+            output: self.out,
+            received: self.ahead.into(),
+            outcome: self.end,
+        }
+    }
+
+    /// Returns how the connection ended, once it did.
+    pub(crate) const fn outcome(&self) -> Option<&Outcome> {
+        self.end.as_ref()
+    }
+
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Returns how the connection ended, or is about to since nothing can be written any more.
+    #[cold]
+    pub(crate) fn ended(&self) -> Ended {
+        let outcome = self.end.clone().unwrap_or(Outcome::TransportLost);
+        let io = matches!(outcome, Outcome::TransportLost).then(|| self.cause.clone()).flatten();
+        Ended { outcome, io }
+    }
+
+    /// Shows the events at hand to `take`, until it returns something.
+    #[inline]
+    pub(crate) fn next_event<R>(
+        &mut self,
+        take: &mut impl FnMut(Event<'_>, &mut Replies<'_>) -> Option<R>,
+    ) -> Option<R> {
+        if !self.may_have_event() {
+            return None;
+        }
+        loop {
+            match next_event(&mut self.endpoint, self.now, &mut self.input) {
+                None => {
+                    self.due = false;
+                    return None;
+                }
+                Some(Event::Closed(outcome)) => {
+                    self.finish(outcome);
+                    return None;
+                }
+                Some(event) => {
+                    if self.out.capacity() == 0 {
+                        self.out = take_output();
+                    }
+                    let taken = take(event, &mut Replies::new(&mut self.endpoint, &mut self.out));
+                    if taken.is_some() {
+                        return taken;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether to look for events.
+    #[inline]
+    pub(crate) const fn may_have_event(&self) -> bool {
+        !self.input.is_empty() || self.due
+    }
+
+    /// Returns the next event, like [`next_event`](Self::next_event). It lies in `input`, which was lent out.
+    pub(crate) fn next_event_in<'i>(&mut self, input: &'i mut Input) -> Option<Event<'i>> {
+        match next_event(&mut self.endpoint, self.now, input) {
+            None => {
+                self.due = false;
+                None
+            }
+            Some(Event::Closed(outcome)) => {
+                self.finish(outcome);
+                None
+            }
+            event => event,
+        }
+    }
+
+    /// The connection is over: nothing is kept that is of no use any more.
+    #[cold]
+    fn finish(&mut self, outcome: Outcome) {
+        self.end = Some(outcome);
+        self.due = false;
+        self.progress = true;
+        self.input.clear();
+        self.out = SendBuffer::new();
+        self.alarm.clear();
+    }
+
+    /// Returns the time as of the last look at the clock.
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Lets events be looked for, after a call to the endpoint that may bring one about.
+    pub(crate) const fn expect_event(&mut self) {
+        self.due = true;
+    }
+
+    /// Looks at the clock, and acts on deadlines that passed.
+    #[inline]
+    pub(crate) fn tell_time(&mut self) {
+        self.now = clock::now();
+        if self.endpoint.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.endpoint.handle_timeout(self.now);
+            self.due = true;
+        }
+    }
+
+    /// The transport broke.
+    #[cold]
+    fn lose(&mut self, cause: Option<io::Error>) {
+        if self.cause.is_none() {
+            self.cause = cause.map(Arc::new);
+        }
+        self.read_closed = true;
+        self.write_broken = true;
+        self.endpoint.handle_transport_lost(self.now);
+        self.due = true;
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Shows events to `take` until it returns something, and waits for more of them. `None`: the connection is
+    /// over.
+    #[inline]
+    pub(crate) fn poll_event<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut impl FnMut(Event<'_>, &mut Replies<'_>) -> Option<R>,
+    ) -> Poll<Option<R>> {
+        loop {
+            if self.out.len() >= HIGH_WATER && !self.input.is_empty() {
+                self.write(cx);
+            }
+            let taken = self.next_event(take);
+            if taken.is_some() || self.is_ended() {
+                return Poll::Ready(taken);
+            }
+            ready!(self.poll_turn(cx, true));
+        }
+    }
+
+    /// One turn of the loop: deadlines, then all output in one write, then one read if that is asked for.
+    ///
+    /// Ready: there may be events. Pending: all that can be done is done, and the task is woken when there is
+    /// more.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<()> {
+        self.tell_time();
+        self.write(cx);
+        if self.due {
+            return Poll::Ready(());
+        }
+        if read && !self.read_closed {
+            if self.reads >= MAX_READS {
+                self.reads = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.read(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            self.reads = 0;
+        }
+        if self.write_broken && (read || self.read_closed) && !self.endpoint.is_closed() {
+            // What the peer said before the connection broke was read by now.
+            self.lose(None);
+            return Poll::Ready(());
+        }
+        if self.endpoint.is_closed() {
+            // Handed over without its outcome.
+            self.finish(Outcome::Aborted);
+            return Poll::Ready(());
+        }
+        self.put_output_away();
+        self.alarm.poll(cx, self.endpoint.poll_timeout(), self.now)
+    }
+
+    /// Reads once. Ready: something came of it.
+    #[inline]
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.read_at = self.now;
+        let mut memory = self.input.take();
+        loop {
+            match Pin::new(&mut self.stream).poll_read(cx, &mut memory) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.reads += 1;
+                    self.input.fill(memory, n);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    give_input(memory);
+                    match result {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(_)) => {
+                            self.read_closed = true;
+                            self.endpoint.handle_eof(self.now);
+                            self.due = true;
+                        }
+                        Poll::Ready(Err(error)) => self.lose(Some(error)),
+                    }
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+/// Returns the next event in `input` that concerns the application, or the end. The others are of the engine's
+/// own doing, and what follows from them comes with the end.
+#[inline]
+fn next_event<'i>(endpoint: &mut Endpoint, now: Instant, input: &'i mut Input) -> Option<Event<'i>> {
+    input.look(|chunk| {
+        loop {
+            match endpoint.poll_event(now, chunk)? {
+                Event::Ping(_) | Event::Pong(_) | Event::Close(_) | Event::Failed(_) => {}
+                event => return Some(event),
+            }
+        }
+    })
+}
