@@ -1,0 +1,119 @@
+//! The command lines of the example programs: the same for each adapter.
+#![expect(dead_code, reason = "each program uses its own part")]
+
+use core::fmt::Display;
+use core::str::FromStr;
+use core::time::Duration;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lexopt::{Arg, Error, Parser, ValueExt as _};
+use ws_core::{Config, Origin, OriginPolicy, ServerConfig};
+
+/// What `echo_server` is told.
+pub(crate) struct Server {
+    /// Where to listen.
+    pub(crate) listen: String,
+    /// What to accept, and the limits.
+    pub(crate) config: ServerConfig,
+}
+
+/// What `echo_client` is told.
+pub(crate) struct Client {
+    /// Where to connect.
+    pub(crate) url: String,
+    /// What to offer.
+    pub(crate) subprotocols: Vec<String>,
+    /// What to send as `Origin`.
+    pub(crate) origin: Option<String>,
+    /// The limits.
+    pub(crate) config: Config,
+}
+
+/// Reads the command line of `echo_server`.
+pub(crate) fn server() -> Result<Server, Error> {
+    let mut parser = Parser::from_env();
+    let (mut listen, mut config, mut limits) = (None, ServerConfig::default(), Config::default());
+    let (mut require_origin, mut allowed) = (false, Vec::new());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("listen") => listen = Some(parser.value()?.string()?),
+            Arg::Long("max-message-len") => limits.max_message_len = number(&mut parser)?,
+            Arg::Long("max-fragments") => limits.max_fragments = number(&mut parser)?,
+            Arg::Long("max-message-chunks") => limits.max_message_chunks = Some(number(&mut parser)?),
+            Arg::Long("handshake-timeout-ms") => {
+                limits.opening_handshake_timeout = Some(millis(&mut parser)?)
+            }
+            Arg::Long("message-timeout-ms") => limits.message_timeout = Some(millis(&mut parser)?),
+            Arg::Long("idle-timeout-ms") => limits.idle_timeout = Some(millis(&mut parser)?),
+            Arg::Long("send-timeout-ms") => limits.send_timeout = Some(millis(&mut parser)?),
+            Arg::Long("ping-interval-ms") => limits.ping_interval = Some(millis(&mut parser)?),
+            Arg::Long("subprotocol") => config.subprotocols.push(parser.value()?.string()?),
+            Arg::Long("require-origin") => require_origin = true,
+            Arg::Long("allow-origin") => allowed.push(parser.value()?.parse::<Origin>()?),
+            Arg::Long("deflate") => return Err(no_deflate()),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if require_origin {
+        config.origins = OriginPolicy::Required;
+    }
+    if !allowed.is_empty() {
+        config.origins = OriginPolicy::AllowList(allowed);
+    }
+    config.connection = Arc::new(limits);
+    Ok(Server { listen: listen.ok_or("--listen ADDR is missing")?, config })
+}
+
+/// Reads the command line of `echo_client`.
+pub(crate) fn client() -> Result<Client, Error> {
+    let mut parser = Parser::from_env();
+    let mut url = None;
+    let (mut subprotocols, mut origin, mut config) = (Vec::new(), None, Config::default());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("subprotocol") => subprotocols.push(parser.value()?.string()?),
+            Arg::Long("origin") => origin = Some(parser.value()?.string()?),
+            Arg::Long("max-message-len") => config.max_message_len = number(&mut parser)?,
+            Arg::Long("deflate") => return Err(no_deflate()),
+            Arg::Value(value) if url.is_none() => url = Some(value.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config })
+}
+
+/// Reads the command line of `autobahn_client`: the URL of the fuzzing server, without a slash at its end.
+pub(crate) fn url() -> Result<String, Error> {
+    let mut parser = Parser::from_env();
+    let mut url = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Value(value) if url.is_none() => url = Some(value.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(url.ok_or("the URL is missing")?.trim_end_matches('/').to_owned())
+}
+
+/// Says in one line why the program ends, and how it is used.
+pub(crate) fn fail(program: &str, error: impl Display) -> ExitCode {
+    eprintln!("{program}: {error}");
+    ExitCode::FAILURE
+}
+
+fn number<T: FromStr<Err: Into<Box<dyn core::error::Error + Send + Sync>>>>(
+    parser: &mut Parser,
+) -> Result<T, Error> {
+    let value: OsString = parser.value()?;
+    value.parse()
+}
+
+fn millis(parser: &mut Parser) -> Result<Duration, Error> {
+    number(parser).map(Duration::from_millis)
+}
+
+fn no_deflate() -> Error {
+    "--deflate: permessage-deflate is not there yet".into()
+}

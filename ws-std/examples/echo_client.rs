@@ -1,0 +1,38 @@
+//! Connects, and sends every message back until the connection is closed.
+//!
+//! ```text
+//! echo_client URL [--subprotocol NAME]... [--origin ORIGIN] [--max-message-len N] [--deflate]
+//! ```
+//!
+//! Exit status 0 after a clean close, else 1, with the reason on standard error.
+
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/echo.rs"]
+mod echo;
+
+use core::error::Error;
+use std::process::ExitCode;
+
+use ws_std::ClientBuilder;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => args::fail("echo_client", error),
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let args::Client { url, subprotocols, origin, config } = args::client()?;
+    let mut builder = ClientBuilder::new(&url).config(config);
+    for name in &subprotocols {
+        builder = builder.subprotocol(name);
+    }
+    if let Some(origin) = &origin {
+        builder = builder.origin(origin);
+    }
+    let mut ws = builder.connect().map_err(|error| format!("{url}: {error}"))?;
+    echo::echo(&mut ws).map_err(|error| format!("{url}: {error}"))?;
+    Ok(())
+}

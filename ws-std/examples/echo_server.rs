@@ -1,0 +1,43 @@
+//! Sends every message back. One thread per connection.
+//!
+//! ```text
+//! echo_server --listen ADDR [--max-message-len N] [--max-fragments N] [--max-message-chunks N]
+//!     [--handshake-timeout-ms N] [--message-timeout-ms N] [--idle-timeout-ms N] [--send-timeout-ms N]
+//!     [--ping-interval-ms N] [--subprotocol NAME]... [--require-origin] [--allow-origin ORIGIN]... [--deflate]
+//! ```
+//!
+//! With port 0 the system chooses one. The address is printed first.
+
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/echo.rs"]
+mod echo;
+
+use core::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ws_std::Listener;
+
+fn main() -> ExitCode {
+    match run() {
+        Err(error) => args::fail("echo_server", error),
+    }
+}
+
+fn run() -> Result<core::convert::Infallible, Box<dyn Error>> {
+    let args::Server { listen, config } = args::server()?;
+    let listener = Listener::bind(&*listen)
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?
+        .on_fault(|error| eprintln!("accept: {error}"));
+    println!("{}", listener.local_addr()?);
+    Ok(listener.serve(&Arc::new(config), |accepted, peer| {
+        let ended = match accepted {
+            Ok(mut ws) => echo::echo(&mut ws).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = ended {
+            eprintln!("{peer}: {error}");
+        }
+    })?)
+}

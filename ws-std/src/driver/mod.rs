@@ -1,0 +1,230 @@
+//! The loop, the clock and the socket: one connection, used by up to two threads at once.
+//!
+//! All state lies under one lock, which is held for single steps and never while a thread waits for the
+//! transport. Who reads takes the [`Input`] out of the state, who writes the `SendBuffer`: that one is out tells
+//! every other thread that its half of the transport is in use. So
+//! - frames never interleave: whoever queues a frame holds the output;
+//! - a reader never waits for a writer: if the output is out, what it caused to be sent stays in the endpoint, and
+//!   the writer, which looks there under the lock before it puts the output back, sends it next;
+//! - a writer that waits for room takes in what arrives meanwhile, if nobody else reads: two peers that both
+//!   write before they read do not wait for each other for ever.
+
+mod calls;
+mod inbox;
+mod input;
+mod opening;
+mod read;
+mod write;
+
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use ws_core::{Chunk, Delivery, Endpoint, Event, Instant, Outcome, SendBuffer};
+
+use crate::{Ended, Error, Parts, Transport, clock};
+use inbox::Inbox;
+use input::Input;
+
+type Guard<'a> = MutexGuard<'a, State>;
+
+#[derive(Debug)]
+pub(crate) struct Driver<S> {
+    stream: S,
+    delivery: Delivery,
+    state: Mutex<State>,
+    /// Signalled when something was received, put back or ended, if a thread waits for that.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    endpoint: Endpoint,
+    /// `None` while a thread writes.
+    output: Option<SendBuffer>,
+    /// `None` while a thread reads.
+    input: Option<Input>,
+    inbox: Inbox,
+    /// When we last looked whether something arrived.
+    looked: Instant,
+    /// The outcome, once it is known; everything that is left to do was done then.
+    end: Option<Outcome>,
+    /// The transport took no more when we last tried.
+    blocked: bool,
+    /// Writing failed: what arrived before is still taken in, then the connection ends.
+    broken: bool,
+    /// Why the transport broke.
+    cause: Option<Arc<io::Error>>,
+    /// The stream's write half was shut down.
+    write_shut: bool,
+    /// All of the stream was.
+    shut: bool,
+    /// Threads that wait for `changed`.
+    waiting: usize,
+}
+
+impl<S: Transport> Driver<S> {
+    pub(crate) fn new(parts: Parts<S>) -> Self {
+        let Parts { stream, endpoint, input, output, received, outcome } = parts;
+        // What is wrong with the stream shows in the first read or write.
+        let _ = stream.prepare();
+        let delivery = endpoint.config().delivery;
+        let state = State {
+            endpoint,
+            output: Some(output),
+            input: Some(Input::new(input)),
+            inbox: received.into(),
+            looked: clock::now(),
+            end: outcome,
+            blocked: false,
+            broken: false,
+            cause: None,
+            write_shut: false,
+            shut: false,
+            waiting: 0,
+        };
+        Self { stream, delivery, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn into_parts(self) -> Parts<S> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // A stream that is handed over waits as long as it likes; one that broke has other worries.
+        let _ = self.stream.set_read_timeout(None);
+        Parts {
+            stream: self.stream,
+            endpoint: state.endpoint,
+            input: state.input.map(Input::into_rest).unwrap_or_default(),
+            output: state.output.unwrap_or_default(),
+            received: state.inbox.into(),
+            outcome: state.end,
+        }
+    }
+
+    pub(crate) const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Calls `f` with the endpoint, for what needs no transport.
+    pub(crate) fn with_endpoint<R>(&self, f: impl FnOnce(&mut Endpoint) -> R) -> R {
+        f(&mut self.lock().endpoint)
+    }
+
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.lock().end.clone()
+    }
+
+    /// Returns how many bytes are queued. Waits for a write that is under way in another thread.
+    pub(crate) fn output_len(&self) -> usize {
+        let mut state = self.lock();
+        loop {
+            match &state.output {
+                Some(output) => return output.len(),
+                None => state = self.wait_changed(state, None),
+            }
+        }
+    }
+
+    fn lock(&self) -> Guard<'_> {
+        // Nothing panics under the lock but a defect, and no step leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until another thread changed something, or `timeout` passed.
+    fn wait_changed<'a>(&'a self, mut state: Guard<'a>, timeout: Option<Duration>) -> Guard<'a> {
+        state.waiting += 1;
+        let mut state = match timeout {
+            Some(timeout) => {
+                self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.waiting -= 1;
+        state
+    }
+
+    fn notify(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    fn put_back_input(&self, state: &mut State, input: Input) {
+        state.input = Some(input);
+        self.notify(state);
+    }
+
+    fn put_back_output(&self, state: &mut State, output: SendBuffer) {
+        state.output = Some(output);
+        self.settle(state, clock::now());
+        self.notify(state);
+    }
+
+    /// Acts on the deadlines that passed.
+    fn expire(&self, state: &mut State, now: Instant) {
+        if state.is_due(now) {
+            state.endpoint.handle_timeout(now);
+            self.settle(state, now);
+        }
+    }
+
+    /// Ends the connection because the transport broke.
+    fn lose(&self, state: &mut State, now: Instant, cause: Option<io::Error>) {
+        if state.cause.is_none() {
+            state.cause = cause.map(Arc::new);
+        }
+        state.endpoint.handle_transport_lost(now);
+        self.settle(state, now);
+    }
+
+    /// Does what is due at the end of either direction.
+    fn settle(&self, state: &mut State, now: Instant) {
+        if state.end.is_none() && state.endpoint.is_closed() {
+            // Nothing but the end can come of no input.
+            while let Some(event) = state.endpoint.poll_event(now, &mut Chunk::empty()) {
+                if let Event::Closed(outcome) = event {
+                    state.end = Some(outcome);
+                }
+            }
+        }
+        if state.end.is_some() {
+            if let Some(output) = &mut state.output {
+                *output = SendBuffer::new();
+            }
+            if !state.shut {
+                state.shut = true;
+                // Also wakes the threads that wait for the transport.
+                self.stream.shutdown();
+                self.notify(state);
+            }
+        } else if !state.write_shut
+            && state.endpoint.is_write_closed()
+            && state.output.as_ref().is_some_and(SendBuffer::is_empty)
+        {
+            state.write_shut = true;
+            // If that fails, so do the reads that follow.
+            let _ = self.stream.shutdown_write();
+        }
+    }
+}
+
+impl State {
+    fn is_due(&self, now: Instant) -> bool {
+        self.endpoint.poll_timeout().is_some_and(|at| at <= now)
+    }
+
+    /// Returns how long to wait at most.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        self.endpoint.poll_timeout().map(|at| at - now)
+    }
+
+    /// Whether output waits that this thread could write.
+    fn is_output_pending(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| !output.is_empty())
+    }
+
+    /// Returns the error that tells how the connection ended, once it did.
+    fn ended(&self) -> Option<Error> {
+        let outcome = self.end.clone()?;
+        Some(Error::Ended(Ended { outcome, io: self.cause.clone() }))
+    }
+}
