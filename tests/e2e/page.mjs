@@ -1,89 +1,18 @@
 // The page of `ws-sip` in a real browser: two windows register, text each other, and hold a video call.
 //
 // usage: page.mjs http://HOST:PORT/ [SCREENSHOT-DIR]
-//
-// The devices are Chromium's fake ones (a beep and a moving picture), so that media really flow without hardware.
 
 import { join } from "node:path";
 
-import { chromium } from "playwright-core";
-
+import { callState, close, complaints, open, receivesMedia, register, registration, send, sees } from "./browser.mjs";
 import { check, finish } from "./check.mjs";
 
 const [url, screenshots] = process.argv.slice(2);
-const ARGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream",
-  "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required",
-  "--allow-loopback-in-peer-connection", // for a machine that has no other interface
-];
-const WAIT = 30_000; // for one step of the page, on a loaded machine
 const ALICE = "alice";
 const BOB = "Bob Grün"; // a name that needs escaping in a URI
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: ARGS,
-});
-
-// Whatever the page or its security policy complains of fails the test.
-const complaints = [];
-
-// A window of its own for each: a tab behind another one is slowed down.
-async function open(prepare = async () => {}) {
-  const page = await browser.newPage({ viewport: { width: 900, height: 1000 } });
-  page.setDefaultTimeout(WAIT);
-  await prepare(page);
-  page.on("pageerror", (error) => complaints.push(`page error: ${error.message}`));
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(`console: ${message.text()}`);
-  });
-  await page.goto(url);
-  return page;
-}
-
 async function shot(page, name) {
   if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
-}
-
-const registration = (page, state) => page.waitForSelector(`#registration[data-state="${state}"]`);
-const callState = (page, state) => page.waitForSelector(`#call[data-state="${state}"]`);
-
-async function register(page, name) {
-  await page.fill("#name", name);
-  await page.click("#register");
-  await registration(page, "registered");
-}
-
-async function send(page, peer, text) {
-  await page.fill("#peer", peer);
-  await page.fill("#text", text);
-  await page.click("#send");
-}
-
-async function sees(page, direction, text) {
-  await page.locator(`.message[data-direction="${direction}"] .body`).getByText(text, { exact: true }).waitFor();
-}
-
-// Samples what the page shows until both the picture and the sound of the peer have gone on.
-async function receivesMedia(page, { video = true } = {}) {
-  const sample = () => page.evaluate(async () => {
-    const { call } = await import("./page.js");
-    const received = { audio: 0, video: 0, frames: document.getElementById("remote").getVideoPlaybackQuality().totalVideoFrames };
-    for (const report of (await call.peerConnection.getStats()).values()) {
-      if (report.type === "inbound-rtp") received[report.kind] += report.bytesReceived;
-    }
-    return received;
-  });
-  const first = await sample();
-  for (const deadline = Date.now() + WAIT; ;) {
-    const now = await sample();
-    const audio = now.audio > first.audio;
-    if (audio && (!video || (now.video > first.video && now.frames > first.frames))) return now;
-    if (Date.now() > deadline) throw new Error(`media do not flow: ${JSON.stringify({ first, now })}`);
-    await page.evaluate(() => new Promise(requestAnimationFrame));
-  }
 }
 
 // Runs in the page, before anything else there: only these kinds of devices exist.
@@ -96,8 +25,8 @@ function withDevices(kinds) {
 }
 
 try {
-  const alice = await open();
-  const bob = await open();
+  const alice = await open(url);
+  const bob = await open(url);
   await shot(alice, "1-start");
 
   await check("both register", async () => {
@@ -145,7 +74,7 @@ try {
     await shot(alice, "4-call");
   });
   await check("a third who calls meanwhile hears busy", async () => {
-    const carol = await open();
+    const carol = await open(url);
     await register(carol, "carol");
     await carol.fill("#peer", BOB);
     await carol.click("#call-audio");
@@ -187,7 +116,7 @@ try {
   });
   await check("without a camera the call is audio only, without devices receive only", async () => {
     for (const devices of [["audio"], []]) {
-      const dave = await open((page) => page.addInitScript(withDevices, devices));
+      const dave = await open(url, (page) => page.addInitScript(withDevices, devices));
       await register(dave, "dave");
       await dave.fill("#peer", BOB);
       await dave.click("#call-video");
@@ -203,7 +132,7 @@ try {
   });
   await check("a lost connection is made again, and the registration with it", async () => {
     let connection;
-    const erin = await open((page) => page.routeWebSocket(/.*/, (socket) => {
+    const erin = await open(url, (page) => page.routeWebSocket(/.*/, (socket) => {
       connection = socket;
       socket.connectToServer();
     }));
@@ -220,6 +149,6 @@ try {
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
   });
 } finally {
-  await browser.close();
+  await close();
 }
 finish();
