@@ -131,9 +131,8 @@ pub fn utf8() -> Vec<Case> {
 }
 
 /// The least a server can do: the fields must be there, and the accept value must be right.
-pub fn accept_floor(mut wire: Wire) {
-    let mut buffer = [0; 4096];
-    let n = wire.fetch(&mut buffer);
+pub fn accept_floor(mut wire: Wire, buffer: &mut [u8]) {
+    let n = wire.fetch(buffer);
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut request = httparse::Request::new(&mut fields);
     assert!(request.parse(&buffer[..n]).is_ok_and(|status| status.is_complete()), "the request is whole");

@@ -25,11 +25,12 @@
 //! - Before measuring anything, `cargo test -p ws-benches` (also with `--features peers`) compares what each
 //!   contestant delivered or wrote with the input, byte by byte.
 //!
-//! Times of different runs cannot be compared on a machine that is shared; ratios of one run can, and
-//! instruction counts always.
+//! Times are the thread's on the processor, so that others on the machine count little. Those of different runs
+//! still cannot be compared; ratios of one run can, and instruction counts always.
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod clock;
 pub mod echo;
 pub mod floor;
 pub mod kernels;

@@ -1,11 +1,11 @@
 //! ws-core as a contestant.
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ws_core::{
-    Chunk, Config, Connection, Event, Instant, KeySource, Message, Role, SendBuffer, mask as masking,
-    utf8 as text,
+    Chunk, ClientRequest, Config, Connection, Endpoint, Event, Instant, KeySource, Message, Role, SendBuffer,
+    ServerConfig, mask as masking, utf8 as text,
 };
 
 use crate::floor::BATCH;
@@ -96,6 +96,43 @@ impl Contestant for Encode {
         }
         sink.messages += messages as u64;
     }
+}
+
+static SERVER: LazyLock<Arc<ServerConfig>> = LazyLock::new(Default::default);
+static CLIENT: LazyLock<Arc<Config>> = LazyLock::new(Default::default);
+
+/// Drives an endpoint until it is open.
+fn open(mut endpoint: Endpoint, wire: &mut Wire, buffer: &mut [u8]) -> Endpoint {
+    let mut out = SendBuffer::new();
+    let mut opened = false;
+    loop {
+        if endpoint.poll_transmit(Instant::EPOCH, &mut out) {
+            wire.write_all(out.pending()).expect("the wire takes everything");
+            let all = out.len();
+            endpoint.handle_transmitted(Instant::EPOCH, all, &mut out);
+        }
+        if opened {
+            return endpoint;
+        }
+        let n = wire.fetch(buffer);
+        let mut chunk = Chunk::new(&mut buffer[..n]);
+        while let Some(event) = endpoint.poll_event(Instant::EPOCH, &mut chunk) {
+            assert!(matches!(event, Event::Open(_)), "the head is sound");
+            opened = true;
+        }
+    }
+}
+
+/// A server's opening handshake; `buffer` is the one receive buffer of all connections.
+pub fn accept(mut wire: Wire, buffer: &mut [u8]) {
+    core::hint::black_box(open(Endpoint::server(&SERVER, Instant::EPOCH), &mut wire, buffer));
+}
+
+/// A client's opening handshake.
+pub fn connect(mut wire: Wire, buffer: &mut [u8]) {
+    let request = ClientRequest::new("ws://sip.example.org:8080/sip").expect("the URL is sound");
+    let endpoint = Endpoint::client(&request, &CLIENT, KeySource::from_seed([7; 32]), Instant::EPOCH);
+    core::hint::black_box(open(endpoint, &mut wire, buffer));
 }
 
 /// The public masking function.

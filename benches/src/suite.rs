@@ -164,11 +164,15 @@ fn written(mut bytes: &[u8], masked: bool) -> Option<Vec<Vec<u8>>> {
     bytes.is_empty().then_some(payloads)
 }
 
+/// Does an opening handshake; the buffer is there for those who receive into one that all connections share.
+pub type Handshake = fn(Wire, &mut [u8]);
+
 /// Runs a handshake as often as asked, each with a connection of its own.
 struct Handshakes {
     arrivals: Arrivals,
     answering: bool,
-    once: fn(Wire),
+    once: Handshake,
+    buffer: Vec<u8>,
 }
 
 impl Contestant for Handshakes {
@@ -176,17 +180,17 @@ impl Contestant for Handshakes {
         for _ in 0..messages {
             let wire =
                 if self.answering { Wire::answering(&self.arrivals) } else { Wire::new(&self.arrivals) };
-            (self.once)(wire);
+            (self.once)(wire, &mut self.buffer);
         }
         sink.messages += messages as u64;
     }
 }
 
-fn handshakes(name: &'static str, lines: Vec<Line<fn(Wire)>>, answering: bool) -> Case {
-    let entry = |(name, does, once): Line<fn(Wire)>| {
+fn handshakes(name: &'static str, lines: Vec<Line<Handshake>>, answering: bool) -> Case {
+    let entry = |(name, does, once): Line<Handshake>| {
         let start = move || -> Box<dyn Contestant> {
             let arrivals = Arrivals::at(REQUEST.to_vec(), vec![REQUEST.len()]);
-            Box::new(Handshakes { arrivals, answering, once })
+            Box::new(Handshakes { arrivals, answering, once, buffer: vec![0; 4096] })
         };
         // A handshake that fails panics, so to have run is to have passed.
         let check = move || {
@@ -202,11 +206,14 @@ fn handshakes(name: &'static str, lines: Vec<Line<fn(Wire)>>, answering: bool) -
 
 fn server_handshake() -> Case {
     #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "the peers come on top"))]
-    let mut lines: Vec<Line<fn(Wire)>> = vec![(
-        "floor",
-        "httparse, the five fields, SHA-1, base64, the 101; no rule but presence",
-        kernels::accept_floor,
-    )];
+    let mut lines: Vec<Line<Handshake>> = vec![
+        (
+            "floor",
+            "httparse, the five fields, SHA-1, base64, the 101; no rule but presence",
+            kernels::accept_floor,
+        ),
+        ("ws-core", "all rules of the table; an open `Endpoint`", ours::accept),
+    ];
     #[cfg(feature = "peers")]
     lines.extend(crate::peers::accept());
     handshakes("server", lines, false)
@@ -214,15 +221,17 @@ fn server_handshake() -> Case {
 
 fn client_handshake() -> Case {
     #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "the peers come on top"))]
-    let mut lines: Vec<Line<fn(Wire)>> = vec![(
-        "answer alone",
-        "a fixed request and the server's answer to it: taken off every other row",
-        |mut wire| {
-            std::io::Write::write_all(&mut wire, SHORT_REQUEST).expect("the wire takes everything");
-            let mut response = [0; 512];
-            core::hint::black_box(wire.fetch(&mut response));
-        },
-    )];
+    let mut lines: Vec<Line<Handshake>> = vec![
+        (
+            "answer alone",
+            "a fixed request and the server's answer to it: taken off every other row",
+            |mut wire, buffer| {
+                std::io::Write::write_all(&mut wire, SHORT_REQUEST).expect("the wire takes everything");
+                core::hint::black_box(wire.fetch(buffer));
+            },
+        ),
+        ("ws-core", "URL parsed, all rules; an open `Endpoint`; seed of the keys given", ours::connect),
+    ];
     #[cfg(feature = "peers")]
     lines.extend(crate::peers::connect());
     handshakes("client", lines, true)

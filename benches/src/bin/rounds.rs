@@ -1,24 +1,26 @@
 //! Runs the contestants of each case in turn, round after round, and prints medians and ratios as
-//! Markdown: on a machine whose speed drifts, contestants of one round share the drift.
+//! Markdown: on a machine whose speed drifts, contestants of one round share the drift. Time is the thread's on
+//! the processor, so that being preempted counts for nobody.
 //!
 //! `rounds [--group NAME]... [--case TEXT]... [--contestant TEXT]... [--rounds N] [--ms N]`
 
 use core::time::Duration;
-use std::time::Instant;
 
+use ws_benches::clock;
 use ws_benches::select::Selection;
 use ws_benches::sink::Sink;
 use ws_benches::suite::{Case, Contestant, cases};
 
 fn main() {
-    let mut rounds = 21;
-    let mut slice = Duration::from_millis(10);
+    let mut rounds = 101;
+    let mut slice = Duration::from_millis(2);
     let selection = Selection::from_arguments(|name, value| match name {
         "rounds" => value.parse().map(|n| rounds = n).is_ok(),
         "ms" => value.parse().map(|ms| slice = Duration::from_millis(ms)).is_ok(),
         _ => false,
     });
-    println!("{rounds} rounds of {slice:?} a contestant; ns a message: median, and min - max of the rounds.");
+    println!("{rounds} rounds of {slice:?} a contestant; ns on the processor a message: median, min - max;");
+    println!("the ratio is the median of the rounds' ratios.");
     for case in cases() {
         if selection.takes(&case) {
             report(&case, &selection, rounds, slice);
@@ -103,9 +105,9 @@ fn calibrate(contestant: &mut dyn Contestant, slice: Duration) -> usize {
 
 fn time(contestant: &mut dyn Contestant, messages: usize) -> Duration {
     let mut sink = Sink::touching();
-    let start = Instant::now();
+    let start = clock::thread();
     contestant.run(messages, &mut sink);
-    let taken = start.elapsed();
+    let taken = clock::thread() - start;
     assert_eq!(core::hint::black_box(sink).messages, messages as u64, "the contestant did all of it");
     taken
 }

@@ -152,20 +152,6 @@ fn succeeded(success: bool, stderr: &[u8]) -> io::Result<()> {
     if success { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(stderr).into_owned())) }
 }
 
-/// This process's time on a processor so far, all threads together, in nanoseconds.
-///
-/// # Errors
-/// Where the kernel does not tell.
-pub fn own_time() -> io::Result<u64> {
-    let mut sum = 0;
-    for task in std::fs::read_dir("/proc/self/task")? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        let time = text.split(' ').next().and_then(|time| time.parse::<u64>().ok());
-        sum += time.ok_or_else(|| io::Error::other("the kernel keeps no schedstat"))?;
-    }
-    Ok(sum)
-}
-
 /// The calls in strace's summary: the first column's total.
 fn total(log: &Path) -> io::Result<f64> {
     let text = std::fs::read_to_string(log)?;

@@ -8,8 +8,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use crate::kernels::{Unmask, Valid};
-use crate::suite::{Decode, Encode, Line};
-use crate::wire::Wire;
+use crate::suite::{Decode, Encode, Handshake, Line};
 
 pub mod echo;
 mod fastwebsockets;
@@ -85,7 +84,7 @@ pub fn encode() -> Vec<Line<Encode>> {
 }
 
 /// Contestants of the server's opening handshake. fastwebsockets and yawc leave it to hyper, web-socket to the caller.
-pub fn accept() -> Vec<Line<fn(Wire)>> {
+pub fn accept() -> Vec<Line<Handshake>> {
     vec![
         ("tungstenite", "", tungstenite::accept),
         ("tokio-websockets", "", tokio_websockets::accept),
@@ -95,7 +94,7 @@ pub fn accept() -> Vec<Line<fn(Wire)>> {
 }
 
 /// Contestants of the client's opening handshake.
-pub fn connect() -> Vec<Line<fn(Wire)>> {
+pub fn connect() -> Vec<Line<Handshake>> {
     vec![
         ("tungstenite", "", tungstenite::connect),
         ("tokio-websockets", "", tokio_websockets::connect),

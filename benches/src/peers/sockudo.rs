@@ -99,11 +99,11 @@ impl Contestant for Encode {
     }
 }
 
-pub(super) fn accept(mut wire: Wire) {
+pub(super) fn accept(mut wire: Wire, _: &mut [u8]) {
     core::hint::black_box(ready(server_handshake(&mut wire)).expect("the request is sound"));
 }
 
-pub(super) fn connect(mut wire: Wire) {
+pub(super) fn connect(mut wire: Wire, _: &mut [u8]) {
     let answer = ready(client_handshake(&mut wire, "sip.example.org:8080", "/sip", None));
     core::hint::black_box(answer.expect("the answer is sound"));
 }

@@ -72,7 +72,7 @@ impl Contestant for Encode {
     }
 }
 
-pub(super) fn accept(wire: Wire) {
+pub(super) fn accept(wire: Wire, _: &mut [u8]) {
     ready(async {
         let mut server = Server::new(wire);
         let key = server.receive_request().await.expect("the request is sound").key();
@@ -84,7 +84,7 @@ pub(super) fn accept(wire: Wire) {
     });
 }
 
-pub(super) fn connect(wire: Wire) {
+pub(super) fn connect(wire: Wire, _: &mut [u8]) {
     ready(async {
         let mut client = Client::new(wire, "sip.example.org:8080", "/sip");
         let answer = client.handshake().await.expect("the answer is sound");

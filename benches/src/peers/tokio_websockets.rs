@@ -67,11 +67,11 @@ impl Contestant for Encode {
     }
 }
 
-pub(super) fn accept(wire: Wire) {
+pub(super) fn accept(wire: Wire, _: &mut [u8]) {
     core::hint::black_box(ready(ServerBuilder::new().accept(wire)).expect("the request is sound"));
 }
 
-pub(super) fn connect(wire: Wire) {
+pub(super) fn connect(wire: Wire, _: &mut [u8]) {
     let builder = ClientBuilder::new().uri("ws://sip.example.org:8080/sip").expect("the URI is sound");
     core::hint::black_box(ready(builder.connect_on(wire)).expect("the answer is sound"));
 }

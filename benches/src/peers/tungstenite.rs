@@ -59,11 +59,11 @@ impl Contestant for Encode {
     }
 }
 
-pub(super) fn accept(wire: Wire) {
+pub(super) fn accept(wire: Wire, _: &mut [u8]) {
     core::hint::black_box(::tungstenite::accept(wire).expect("the request is sound"));
 }
 
-pub(super) fn connect(wire: Wire) {
+pub(super) fn connect(wire: Wire, _: &mut [u8]) {
     core::hint::black_box(
         ::tungstenite::client("ws://sip.example.org:8080/sip", wire).expect("the answer is sound"),
     );
