@@ -130,6 +130,23 @@ fn deciding_later_loses_nothing() {
     assert_eq!(server.sent(NOW), opened.raw_response());
 }
 
+/// An end of the stream that comes between two parked messages is still behind both.
+#[test]
+fn the_end_waits_for_what_is_parked() {
+    let mut config = ServerConfig::default();
+    config.ask = true;
+    let (mut server, mut client) = (Peer::server(config), Peer::client(&request()));
+    let frame = b"\x81\x82\0\0\0\0hi";
+    server.receive(NOW, &client.sent(NOW));
+    server.receive(NOW, &frame.repeat(2));
+    server.endpoint.accept(&Accept::default()).unwrap();
+    let mut chunk = Chunk::empty();
+    assert!(matches!(server.endpoint.poll_event(NOW, &mut chunk), Some(Event::Open(_))));
+    assert_eq!(server.endpoint.poll_event(NOW, &mut chunk), Some(text("hi")));
+    server.endpoint.handle_eof(NOW);
+    assert_eq!(server.receive(NOW, &[]), [text("hi"), Event::Closed(Outcome::Vanished)]);
+}
+
 /// The answer is flushed, the write half shut down, and the client's end of the stream awaited.
 #[test]
 fn a_refusal_lingers_until_the_client_ends() {

@@ -13,6 +13,9 @@ use ws_core::{
     ServerHandshake,
 };
 
+/// What follows from the first nonce of `KeySource::counter(0)`.
+const CLIENT_ACCEPT: &str = "CZrleOmVdJYaVFjDzna/IpV8YAw=";
+
 fn server_config(change: impl FnOnce(&mut Config)) -> Arc<ServerConfig> {
     let mut connection = Config::default();
     change(&mut connection);
@@ -164,6 +167,14 @@ fn a_client_counts_chunks_too() {
     let mut config = Config::default();
     config.max_message_chunks = NonZeroU32::new(2);
     let asking = ClientRequest::new("ws://a").unwrap();
+    let response = format!(
+        "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {CLIENT_ACCEPT}\r\n\r\n"
+    );
+    let mut client = Driven::client(&asking, &config);
+    client.feed(&[response.as_bytes(), b"\x81\x03a"].concat());
+    client.feed(b"b");
+    assert!(matches!(client.events[..], [Event::Open(_), Event::Failed(ProtocolError::TooManyChunks)]));
+
     let mut client = Driven::client(&asking, &config);
     // Each head is counted for itself.
     client.feed(b"HTTP/1.1 100 \r\n");
