@@ -9,4 +9,5 @@ mod deadlines;
 mod frame_rules;
 mod keepalive;
 mod limits;
+mod properties;
 mod simulation;

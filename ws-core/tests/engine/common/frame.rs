@@ -129,7 +129,7 @@ impl core::fmt::Debug for Frame {
 }
 
 /// Reads the frame at the start of `bytes`: it, unmasked, and its length. `None` if it is incomplete.
-fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     let form = match second & 0x7f {
         126 => 2,

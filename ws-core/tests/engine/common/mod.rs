@@ -5,7 +5,7 @@ mod rng;
 mod subject;
 mod wire;
 
-pub(crate) use frame::{Frame, decode};
+pub(crate) use frame::{Frame, decode, parse};
 pub(crate) use rng::Rng;
 pub(crate) use subject::{Subject, encode_for};
 pub(crate) use wire::{End, Read, Wire};
