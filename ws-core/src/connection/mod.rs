@@ -24,7 +24,7 @@ use crate::{
     Chunk, Config, Deadline, Event, Instant, KeySource, Outcome, ProtocolError, Role, SendBuffer, StatusCode,
 };
 use close::Closing;
-use pong::PendingPong;
+use pong::PendingPongs;
 use receive::Receiver;
 use timer::{Timer, Timers};
 
@@ -43,7 +43,7 @@ pub struct Connection {
     /// `Some` in a client, which masks.
     keys: Option<Box<KeySource>>,
     receiver: Receiver,
-    pong: PendingPong,
+    pongs: PendingPongs,
     timers: Timers,
     closing: Closing,
     send: send::State,
@@ -91,7 +91,7 @@ impl Connection {
             config: Arc::clone(config),
             keys,
             receiver: Receiver::default(),
-            pong: PendingPong::default(),
+            pongs: PendingPongs::default(),
             timers,
             closing: Closing::default(),
             send: send::State::default(),
@@ -180,15 +180,15 @@ impl Connection {
 
     /// Appends the control frames that are due to `out`; returns whether anything is pending in `out`.
     ///
-    /// Of several Pings that were not answered yet the latest is (RFC 6455, section 5.5.3). Pings and Pongs
-    /// overtake the data that wait. A Close that answers the peer's, or fails the connection, goes behind the
+    /// Each Ping is answered, in its order; but while a Pong waits for the transport, or in a flood, only the
+    /// latest is (RFC 6455, section 5.5.3). Pings and Pongs overtake the data that wait. A Close that answers the peer's, or fails the connection, goes behind the
     /// data, but drops those that wait because the transport did not take all it was offered.
     ///
     /// Write and call it again until it returns false, or the transport takes no more: another Pong may be due
     /// when the one before has left.
     #[inline]
     pub fn poll_transmit(&mut self, now: Instant, out: &mut SendBuffer) -> bool {
-        if self.pong.is_pending() || self.keepalive.due || self.closing.is_due() {
+        if !self.pongs.is_empty() || self.keepalive.due || self.closing.is_due() {
             self.send_due(out);
         }
         if out.is_empty() {
@@ -279,7 +279,7 @@ impl Connection {
         if self.closing.is_ended() {
             self.timers.clear_all();
             self.receiver.discard();
-            self.pong.clear();
+            self.pongs.clear();
             self.keepalive.stop();
         }
     }

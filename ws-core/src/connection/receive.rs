@@ -419,7 +419,7 @@ impl Connection {
         }
         let event = match opcode {
             Opcode::Ping => {
-                self.pong.set(&payload);
+                self.pongs.push(&payload);
                 Event::Ping(payload)
             }
             Opcode::Close => {

@@ -163,12 +163,15 @@ impl Connection {
     #[cold]
     pub(super) fn send_due(&mut self, out: &mut SendBuffer) {
         // While one Pong or keepalive Ping waits for the transport no other is queued, however many Pings
-        // come: the slot keeps the latest.
-        if !out.is_reply_waiting() {
-            let pong = core::mem::take(&mut self.pong);
-            if let Some(data) = pong.data()
-                && self.closing.may_reply()
-            {
+        // come: the latest is kept.
+        if out.is_reply_waiting() {
+            self.pongs.keep_latest();
+        } else {
+            let mut pongs = core::mem::take(&mut self.pongs);
+            if !self.closing.may_reply() {
+                pongs.clear();
+            }
+            for data in pongs.iter() {
                 let (frame, len) = self.control_frame(Opcode::Pong, data);
                 out.append_reply(&frame[..len]);
             }
@@ -178,7 +181,7 @@ impl Connection {
             }
         }
         if let Some((code, reason)) = self.closing.take_due() {
-            self.pong.clear();
+            self.pongs.clear();
             // Our own reasons are short.
             if let Some((payload, len)) = encode_close(code, reason) {
                 let (frame, len) = self.control_frame(Opcode::Close, &payload[..len]);

@@ -36,9 +36,9 @@ fn a_ping_is_answered_with_its_data() {
     }
 }
 
-/// Section 5.5.3: of several Pings not answered yet, the latest may be answered alone.
+/// Section 5.5.2: each Ping of one chunk is answered.
 #[test]
-fn only_the_latest_ping_is_answered() {
+fn pings_of_one_chunk_are_answered_in_order() {
     for role in ROLES {
         let mut subject = Subject::new(role, Config::default());
         let long = [b'l'; 100];
@@ -46,8 +46,27 @@ fn only_the_latest_ping_is_answered() {
             let frames = [Frame::ping("one"), Frame::text("x"), Frame::ping(long), Frame::ping(latest)];
             let events = subject.receive(&frames);
             assert_eq!(events, [ping("one"), text("x"), ping(long), ping(latest)]);
-            assert_eq!(subject.sent(), [Frame::pong(latest)]);
+            subject.conn.send_text("reaction", &mut subject.out).unwrap();
+            let pongs = [Frame::pong("one"), Frame::pong(long), Frame::pong(latest)];
+            let mut expected = pongs.to_vec();
+            expected.push(Frame::text("reaction"));
+            assert_eq!(subject.sent(), expected);
         }
+    }
+}
+
+/// Section 5.5.3: of the Pings that come while a Pong waits for the transport, the latest alone is answered.
+#[test]
+fn only_the_latest_ping_is_answered_while_a_pong_waits() {
+    for role in ROLES {
+        let mut subject = Subject::new(role, Config::default());
+        subject.receive(&[Frame::ping("first")]);
+        assert!(subject.conn.poll_transmit(subject.now, &mut subject.out));
+        for name in ["second", "third", "fourth"] {
+            subject.receive(&[Frame::ping(name)]);
+            assert!(subject.conn.poll_transmit(subject.now, &mut subject.out));
+        }
+        assert_eq!(subject.sent(), [Frame::pong("first"), Frame::pong("fourth")]);
     }
 }
 
