@@ -4,22 +4,33 @@
 //! - [`sip`] reads SIP messages in place, edits them and makes responses;
 //! - [`registrar`] keeps which contacts a user has, and through which flow each is reached;
 //! - [`proxy`] is a registrar and proxy in memory for the user agents at the other end of its flows;
-//! - [`flow`] names connections.
+//! - [`flow`] names connections;
+//! - [`config_file`] reads the configuration file, [`settings`] has what it sets;
+//! - [`filter`] decides which connections are traced, [`hep`] says where records of them go.
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod config_file;
+pub mod filter;
 pub mod flow;
 pub mod hep;
+pub mod mi;
 pub mod proxy;
 pub mod registrar;
 pub mod settings;
 pub mod sip;
+mod syntax;
 pub mod trace;
+mod tracing;
 pub mod transport;
 
 pub use address::{AddressError, Destination, ListenAddress};
+pub use config_file::ConfigFile;
+pub use filter::TraceFilter;
 pub use flow::FlowId;
 pub use settings::{SettingError, Settings};
+pub use syntax::{Position, SyntaxError};
+pub use tracing::Tracing;
 pub use transport::{
     Counters, Ends, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats, Transport,
     TransportError,

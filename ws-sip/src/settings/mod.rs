@@ -1,7 +1,16 @@
 //! The parameters, by the names that `proto_ws` gave them, with their defaults.
 
+mod parameters;
+
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::path::PathBuf;
+
+use crate::hep;
+use crate::mi::DatagramAddress;
+
+pub use parameters::{Kind, PARAMETERS, Parameter};
 
 /// What can be set for a transport. Each field is also an option of the program (with dashes) and is read by
 /// name through [`set`](Self::set).
@@ -44,6 +53,33 @@ pub struct Settings {
     pub ws_max_message_len: usize,
     /// Connections at once; a further one is answered 503. Default 65,536.
     pub ws_max_connections: usize,
+    /// Whether connections are traced from the start on. Default no. [`Tracing`](crate::Tracing) changes it at run
+    /// time.
+    pub trace_on: bool,
+    /// The name of the collector that records go to: one of `hep_id`. Default none: nothing is traced.
+    pub trace_destination: Option<String>,
+    /// The name of the route that says which connections are traced. Default none: all are.
+    pub trace_filter_route: Option<String>,
+    /// Whether each SIP message is traced too. Default no.
+    pub trace_sip: bool,
+    /// The collectors, each with a name of its own. Default none.
+    pub hep_id: Vec<hep::Destination>,
+    /// The number that tells the collector who sent a record. Default 1.
+    pub hep_capture_id: u32,
+    /// Whether a record's payload is plain text, its parts joined by colons, instead of JSON. Default no.
+    pub homer5_on: bool,
+    /// Where to make a FIFO for management. Default none.
+    pub mi_fifo: Option<PathBuf>,
+    /// Who may write into the FIFO, as mode bits. Default `0o660`: its owner and group.
+    pub mi_fifo_mode: u32,
+    /// Where the FIFOs for replies are looked for. Default: the system's directory for temporary files.
+    pub mi_fifo_reply_dir: PathBuf,
+    /// Where to receive datagrams for management. Default none.
+    pub mi_datagram: Option<DatagramAddress>,
+    /// Where to listen for management over HTTP. Default none.
+    pub mi_http: Option<SocketAddr>,
+    /// The resource for management over HTTP, without its slash. Default `mi`.
+    pub mi_http_root: String,
 }
 
 impl Default for Settings {
@@ -61,107 +97,22 @@ impl Default for Settings {
             ws_pong_timeout: Duration::from_secs(10),
             ws_max_message_len: 256 << 10,
             ws_max_connections: 65_536,
+            trace_on: false,
+            trace_destination: None,
+            trace_filter_route: None,
+            trace_sip: false,
+            hep_id: Vec::new(),
+            hep_capture_id: 1,
+            homer5_on: false,
+            mi_fifo: None,
+            mi_fifo_mode: 0o660,
+            mi_fifo_reply_dir: std::env::temp_dir(),
+            mi_datagram: None,
+            mi_http: None,
+            mi_http_root: "mi".into(),
         }
     }
 }
-
-/// A parameter that [`Settings::set`] knows.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Its name, with underscores.
-    pub name: &'static str,
-    /// What its value looks like, for a help text.
-    pub value: &'static str,
-    /// What it does, in a line.
-    pub help: &'static str,
-    set: fn(&mut Settings, &str) -> Option<()>,
-}
-
-/// Every parameter, in the order of the documentation.
-pub const PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "ws_port",
-        value: "PORT",
-        help: "port of listeners and destinations that name none (80)",
-        set: |settings, value| put(&mut settings.ws_port, value.parse().ok().filter(|&port| port != 0)),
-    },
-    Parameter {
-        name: "ws_send_timeout",
-        value: "MS",
-        help: "close a connection that accepts nothing for so long (100)",
-        set: |settings, value| put(&mut settings.ws_send_timeout, milliseconds(value)),
-    },
-    Parameter {
-        name: "ws_max_msg_chunks",
-        value: "N",
-        help: "chunks in which a message may arrive, 0 for any number (4)",
-        set: |settings, value| put(&mut settings.ws_max_msg_chunks, value.parse().ok()),
-    },
-    Parameter {
-        name: "ws_counted_chunk_len",
-        value: "BYTES",
-        help: "chunks of so many bytes are not counted, 0 counts all (0)",
-        set: |settings, value| put(&mut settings.ws_counted_chunk_len, value.parse().ok()),
-    },
-    Parameter {
-        name: "require_origin",
-        value: "yes|no",
-        help: "refuse an opening handshake without Origin (yes)",
-        set: |settings, value| put(&mut settings.require_origin, boolean(value)),
-    },
-    Parameter {
-        name: "ws_allowed_origins",
-        value: "ORIGIN[,ORIGIN...]",
-        help: "origins that may connect (any)",
-        set: |settings, value| {
-            let origins = value.split([',', ' ']).filter(|origin| !origin.is_empty());
-            settings.ws_allowed_origins.extend(origins.map(String::from));
-            Some(())
-        },
-    },
-    Parameter {
-        name: "ws_resource",
-        value: "PATH",
-        help: "resource that is served, others get 404 (any)",
-        set: |settings, value| {
-            put(&mut settings.ws_resource, value.starts_with('/').then(|| Some(value.into())))
-        },
-    },
-    Parameter {
-        name: "ws_handshake_timeout",
-        value: "MS",
-        help: "time for the whole opening handshake (5000)",
-        set: |settings, value| {
-            put(&mut settings.ws_handshake_timeout, milliseconds(value).filter(|time| !time.is_zero()))
-        },
-    },
-    Parameter {
-        name: "ws_ping_interval",
-        value: "S",
-        help: "time between keepalive Pings, 0 for none (30)",
-        set: |settings, value| put(&mut settings.ws_ping_interval, seconds(value)),
-    },
-    Parameter {
-        name: "ws_pong_timeout",
-        value: "S",
-        help: "time for their Pongs, 0 to wait for none (10)",
-        set: |settings, value| put(&mut settings.ws_pong_timeout, seconds(value)),
-    },
-    Parameter {
-        name: "ws_max_message_len",
-        value: "BYTES",
-        help: "longest SIP message (262144)",
-        set: |settings, value| {
-            put(&mut settings.ws_max_message_len, value.parse().ok().filter(|&len| len > 0))
-        },
-    },
-    Parameter {
-        name: "ws_max_connections",
-        value: "N",
-        help: "connections at once, a further one gets 503 (65536)",
-        set: |settings, value| put(&mut settings.ws_max_connections, value.parse().ok()),
-    },
-];
 
 impl Settings {
     /// Sets the parameter `name` (with underscores) to what `value` says.
@@ -171,8 +122,21 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
         let parameter = PARAMETERS.iter().find(|parameter| parameter.name == name);
         let parameter = parameter.ok_or_else(|| SettingError::Unknown(name.into()))?;
-        (parameter.set)(self, value.trim())
-            .ok_or_else(|| SettingError::Value { parameter: *parameter, value: value.into() })
+        (parameter.set)(self, value.trim()).map_err(|why| SettingError::Value {
+            parameter: *parameter,
+            value: value.into(),
+            why,
+        })
+    }
+
+    /// Returns the collector that records go to, if there is one.
+    ///
+    /// # Errors
+    /// [`SettingError::NoSuchDestination`] if `trace_destination` is the name of none.
+    pub fn hep_destination(&self) -> Result<Option<&hep::Destination>, SettingError> {
+        let Some(name) = &self.trace_destination else { return Ok(None) };
+        let found = self.hep_id.iter().find(|destination| destination.name == *name);
+        found.map(Some).ok_or_else(|| SettingError::NoSuchDestination(name.clone()))
     }
 }
 
@@ -188,42 +152,40 @@ pub enum SettingError {
         parameter: Parameter,
         /// What it was to be set to.
         value: String,
+        /// What is wrong with it, where more can be told than what a value looks like.
+        why: Option<String>,
     },
+    /// `trace_destination` is the name of no `hep_id`.
+    NoSuchDestination(String),
+    /// `trace_filter_route` is the name of no route.
+    NoSuchRoute(String),
 }
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(name) => write!(f, "unknown parameter `{name}`"),
-            Self::Value { parameter, value } => {
+            Self::Value { parameter, value, why: None } => {
                 write!(f, "`{}` takes {}, not `{value}`", parameter.name, parameter.value)
+            }
+            Self::Value { parameter, value, why: Some(why) } => {
+                write!(f, "`{}` cannot be `{value}`: {why}", parameter.name)
+            }
+            Self::NoSuchDestination(name) => {
+                write!(f, "`trace_destination` takes the name of a `hep_id`, and none is named `{name}`")
+            }
+            Self::NoSuchRoute(name) => {
+                write!(
+                    f,
+                    "`trace_filter_route` takes the name of a route in the configuration file, and none is named \
+                     `{name}`"
+                )
             }
         }
     }
 }
 
 impl core::error::Error for SettingError {}
-
-fn put<T>(slot: &mut T, value: Option<T>) -> Option<()> {
-    *slot = value?;
-    Some(())
-}
-
-fn boolean(value: &str) -> Option<bool> {
-    match value {
-        "1" | "yes" | "on" | "true" => Some(true),
-        "0" | "no" | "off" | "false" => Some(false),
-        _ => None,
-    }
-}
-
-fn milliseconds(value: &str) -> Option<Duration> {
-    value.parse().ok().map(Duration::from_millis)
-}
-
-fn seconds(value: &str) -> Option<Duration> {
-    value.parse().ok().map(Duration::from_secs)
-}
 
 #[cfg(test)]
 mod tests {
@@ -244,6 +206,19 @@ mod tests {
             ("ws_pong_timeout", "3"),
             ("ws_max_message_len", "1000"),
             ("ws_max_connections", "5"),
+            ("trace_destination", "hep"),
+            ("trace_on", "1"),
+            ("trace_filter_route", "ws_filter"),
+            ("trace_sip", "yes"),
+            ("hep_id", "[hep] 10.0.0.2;transport=udp"),
+            ("hep_capture_id", "2001"),
+            ("homer5_on", "1"),
+            ("mi_fifo", "/run/fifo"),
+            ("mi_fifo_mode", "0600"),
+            ("mi_fifo_reply_dir", "/nowhere"),
+            ("mi_datagram", "127.0.0.1:8080"),
+            ("mi_http", "127.0.0.1:8888"),
+            ("mi_http_root", "jsonrpc"),
         ];
         assert_eq!(
             values.map(|(name, _)| name).as_slice(),
@@ -258,6 +233,8 @@ mod tests {
         assert_eq!(settings.ws_send_timeout, Duration::from_millis(200));
         assert_eq!(settings.ws_pong_timeout, Duration::from_secs(3));
         assert_eq!(settings.ws_allowed_origins, ["https://a.example", "https://b.example"]);
+        assert_eq!(settings.mi_fifo_mode, 0o600);
+        assert_eq!(settings.hep_destination().unwrap(), Some(&settings.hep_id[0]));
     }
 
     #[test]
@@ -270,6 +247,16 @@ mod tests {
             ("ws_resource", "sip"),
             ("ws_handshake_timeout", "0"),
             ("ws_max_message_len", "-1"),
+            ("ws_allowed_origins", "https://a.example,nonsense"),
+            ("trace_destination", ""),
+            ("hep_id", "[a]"),
+            ("hep_capture_id", "4294967296"),
+            ("mi_fifo_mode", "888"),
+            ("mi_fifo_mode", "1777"),
+            ("mi_datagram", "udp:/tmp/socket"),
+            ("mi_http", "localhost:80"),
+            ("mi_http_root", "a/b"),
+            ("mi_http_root", "metrics"),
         ] {
             let error = settings.set(name, value).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
