@@ -15,7 +15,7 @@ use program::serve;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let done = match options::parse(arguments) {
+    let done = match options::parse(arguments, options::read_file) {
         Ok(Command::Help) => {
             print!("{}", options::help());
             Ok(())
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::Run(options)) => serve::run(&options),
+        Ok(Command::Check(options)) => serve::check(&options),
         Err(error) => Err(error),
     };
     match done {

@@ -14,19 +14,39 @@ use super::page;
 /// How long the flows have to close when the program ends.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Tells whether it could run, as far as that can be told without doing it. The error is one line.
+pub(crate) fn check(options: &Options) -> Result<(), String> {
+    Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
+    Proxy::new(proxy_config(options, options.sockets[0].with_default_port(80).to_string()), seed()?)
+        .map_err(|error| error.to_string())?;
+    for notice in &options.notices {
+        eprintln!("{notice}");
+    }
+    println!("the configuration is valid");
+    Ok(())
+}
+
+fn proxy_config(options: &Options, default_host: String) -> proxy::Config {
+    let mut config = proxy::Config::default();
+    config.host = options.host.clone().unwrap_or(default_host);
+    config.domains.clone_from(&options.domains);
+    config.server = concat!("ws-sip/", env!("CARGO_PKG_VERSION")).into();
+    config
+}
+
 /// Runs until it is told to stop. The error is one line.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let log = Log(options.log);
+    for notice in &options.notices {
+        log.write(Level::Warn, "configuration", &[("notice", notice)]);
+    }
     let mut transport = Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
     let mut sockets = Vec::new();
     for &socket in &options.sockets {
         sockets.push(transport.listen(socket).map_err(|error| error.to_string())?);
     }
-    let mut config = proxy::Config::default();
-    config.host = options.host.clone().unwrap_or_else(|| sockets[0].to_string());
-    config.domains.clone_from(&options.domains);
-    config.server = concat!("ws-sip/", env!("CARGO_PKG_VERSION")).into();
-    let mut proxy = Proxy::new(config, seed()?).map_err(|error| error.to_string())?;
+    let mut proxy = Proxy::new(proxy_config(options, sockets[0].to_string()), seed()?)
+        .map_err(|error| error.to_string())?;
     stop_on_signal(&transport)?;
 
     let mut out = std::io::stdout().lock();
