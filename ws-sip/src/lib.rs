@@ -6,7 +6,7 @@
 //! - [`proxy`] is a registrar and proxy in memory for the user agents at the other end of its flows;
 //! - [`flow`] names connections;
 //! - [`config_file`] reads the configuration file, [`settings`] has what it sets;
-//! - [`filter`] decides which connections are traced, [`hep`] says where records of them go.
+//! - [`filter`] decides which connections are traced, [`trace`] and [`hep`] make the records of them.
 #![forbid(unsafe_code)]
 
 pub mod address;
