@@ -16,14 +16,12 @@ const MIB = 1 << 20;
 async function served(handler, { flags = [], ...options } = {}) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0, maxPayload: 0, ...options });
   await once(server, "listening");
-  const failure = new Promise((_, reject) => {
-    server.on("connection", (ws, request) => handler(ws, request).catch(reject));
-  });
+  const handled = once(server, "connection").then(([ws]) => handler(ws));
   const client = spawn(program, [`ws://127.0.0.1:${server.address().port}/`, ...flags], { stdio: ["ignore", "inherit", "pipe"] });
   let errors = "";
   client.stderr.on("data", (data) => { errors += data; });
   try {
-    const [status] = await Promise.race([once(client, "close"), failure]);
+    const [[status]] = await Promise.all([once(client, "close"), handled]);
     return { status, errors };
   } finally {
     client.kill();

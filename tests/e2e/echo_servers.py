@@ -52,12 +52,16 @@ async def served(handler, *flags, path="/", **options):
 
 @contextlib.asynccontextmanager
 async def raw_server(answer):
-    """A TCP server: `answer(request head)` is all that it sends, then it closes. Yields the URL."""
+    """A TCP server: `answer(request head)` is all that it sends. Yields the URL.
+
+    It ends its sending, and closes once the client does: earlier, the client's answers would meet a reset."""
 
     async def handler(reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             writer.write(answer(await reader.readuntil(b"\r\n\r\n")))
-            await writer.drain()
+            writer.write_eof()
+            while await reader.read(65536):
+                pass
         writer.close()
 
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
