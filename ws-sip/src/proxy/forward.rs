@@ -1,6 +1,6 @@
 //! Forwarding a request (RFC 3261 section 16.6).
 
-use super::names::{LocalTag, ViaBranch};
+use super::names::ViaBranch;
 use super::request::{Outcome, Request, refuse};
 use super::route::{Destination, Route, Target};
 use super::transaction::{Branch, BranchState, Phase, Transaction};
@@ -63,7 +63,7 @@ impl Proxy {
         }
         if is_invite {
             // 16.2: no 100 for other requests.
-            let bytes = head.reply(100, "Trying", "").finish();
+            let bytes = head.reply(100, "Trying", b"").finish();
             self.send(request.flow, bytes);
         }
         let transaction = Transaction {
@@ -100,7 +100,7 @@ impl Proxy {
             if !matches!(phase, Some(Phase::Accepted { .. })) {
                 return;
             }
-        } else if request.found.to.tag().is_some_and(|tag| LocalTag::is_own(self.epoch, tag)) {
+        } else if request.found.to.tag().is_some_and(|tag| self.tags.is_own(tag)) {
             return;
         }
         let hops = request.found.max_forwards.unwrap_or(DEFAULT_MAX_FORWARDS);

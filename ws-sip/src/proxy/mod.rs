@@ -66,7 +66,7 @@ use core::fmt;
 use core::hash::Hasher as _;
 use core::net::SocketAddr;
 use core::time::Duration;
-use names::LocalTag;
+use names::LocalTags;
 use std::collections::{HashMap, VecDeque};
 use std::hash::DefaultHasher;
 use transaction::Transactions;
@@ -155,7 +155,7 @@ pub struct Proxy {
     /// Tells what this process wrote into messages from what an earlier one did.
     epoch: u32,
     seed: u64,
-    tags: u64,
+    tags: LocalTags,
 }
 
 impl Proxy {
@@ -167,6 +167,7 @@ impl Proxy {
     /// When a name in `config` cannot be written into a SIP message.
     pub fn new(mut config: Config, seed: u64) -> Result<Self, ConfigError> {
         config.check()?;
+        let epoch = (seed >> 32) as u32;
         config.max_branches = config.max_branches.clamp(1, usize::from(u16::MAX));
         Ok(Self {
             registrar: Registrar::new(config.registrar.clone()),
@@ -175,9 +176,9 @@ impl Proxy {
             transactions: Transactions::default(),
             actions: VecDeque::new(),
             stats: Stats::default(),
-            epoch: (seed >> 32) as u32,
+            epoch,
             seed,
-            tags: 0,
+            tags: LocalTags::new(epoch),
         })
     }
 
@@ -302,11 +303,6 @@ impl Proxy {
 
     fn info(&self, flow: FlowId) -> Option<FlowInfo> {
         self.flows.get(&flow).map(|flow| flow.info)
-    }
-
-    fn next_tag(&mut self) -> LocalTag {
-        self.tags += 1;
-        LocalTag { epoch: self.epoch, number: self.tags }
     }
 
     /// A hasher whose results others cannot foresee.

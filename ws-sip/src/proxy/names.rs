@@ -1,6 +1,6 @@
 //! What the proxy writes into messages to find its way back: Via branches and tags.
 
-use crate::sip::append;
+use crate::sip::append_number;
 use core::fmt;
 
 /// The `branch` of our Via: which transaction and which of its branches a response belongs to, and a digest of what
@@ -36,26 +36,33 @@ impl fmt::Display for ViaBranch {
     }
 }
 
-/// The To tag of a response made here. It tells the ACK to such a response from one that is to be forwarded, so
+/// The To tags of responses made here. They tell the ACK to such a response from one that is to be forwarded, so
 /// that nothing has to be kept for a refused INVITE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LocalTag {
-    pub(super) epoch: u32,
-    pub(super) number: u64,
+#[derive(Debug)]
+pub(super) struct LocalTags {
+    /// What all tags start with, and no others: it names the run.
+    prefix_len: usize,
+    last: Vec<u8>,
+    count: u64,
 }
 
-impl LocalTag {
-    /// Whether a tag was made in this run.
-    pub(super) fn is_own(epoch: u32, tag: &[u8]) -> bool {
-        let mut start = Vec::with_capacity(16);
-        append(&mut start, format_args!("ws{epoch:08x}-"));
-        tag.starts_with(&start)
+impl LocalTags {
+    pub(super) fn new(epoch: u32) -> Self {
+        let last = format!("ws{epoch:08x}-").into_bytes();
+        Self { prefix_len: last.len(), last, count: 0 }
     }
-}
 
-impl fmt::Display for LocalTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws{:08x}-{:x}", self.epoch, self.number)
+    /// A tag that was not given before.
+    pub(super) fn next(&mut self) -> &[u8] {
+        self.count += 1;
+        self.last.truncate(self.prefix_len);
+        append_number(&mut self.last, self.count);
+        &self.last
+    }
+
+    /// Whether a tag was made in this run.
+    pub(super) fn is_own(&self, tag: &[u8]) -> bool {
+        tag.starts_with(self.last.get(..self.prefix_len).unwrap_or_default())
     }
 }
 
@@ -76,9 +83,11 @@ mod tests {
 
     #[test]
     fn a_local_tag_is_known_in_its_own_run() {
-        let tag = LocalTag { epoch: 7, number: 12 }.to_string();
-        assert!(LocalTag::is_own(7, tag.as_bytes()));
-        assert!(!LocalTag::is_own(8, tag.as_bytes()));
-        assert!(!LocalTag::is_own(7, b"as83kd9bs"));
+        let mut tags = LocalTags::new(7);
+        let tag = tags.next().to_vec();
+        assert_ne!(tags.next(), tag);
+        assert!(tags.is_own(&tag));
+        assert!(!LocalTags::new(8).is_own(&tag));
+        assert!(!tags.is_own(b"as83kd9bs"));
     }
 }

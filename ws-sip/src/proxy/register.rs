@@ -2,7 +2,6 @@
 
 use super::Proxy;
 use super::request::{Outcome, Request, refuse};
-use super::route::strip_brackets;
 use super::transaction::Local;
 use crate::registrar::{Binding, Contacts, RegisterError, Registration};
 use crate::sip::{Contact, Fault, Header, Message, NameAddr, SipUri, append, seconds};
@@ -38,7 +37,14 @@ impl Proxy {
                 Ok(contact) => contacts.push(contact),
                 Err(error) => {
                     let fault = Fault::Value("Contact", error);
-                    self.answer(request.flow, request.info, message, fault.status(), fault, |_| {});
+                    self.answer(
+                        request.flow,
+                        request.info,
+                        message,
+                        fault.status(),
+                        &fault.to_string(),
+                        |_| {},
+                    );
                     return Ok(());
                 }
             }
@@ -55,7 +61,8 @@ impl Proxy {
         let supports_outbound = message.has_option(Header::Supported, "outbound")
             || message.has_option(Header::Require, "outbound");
         let path = path(message)?;
-        if supports_outbound && has_outbound_contact(&contacts) && !first_hop_has_outbound(message) {
+        let is_outbound = supports_outbound && has_outbound_contact(&contacts);
+        if is_outbound && !first_hop_has_outbound(message) {
             return refuse(439, "First Hop Lacks Outbound Support");
         }
         let registration = Registration {
@@ -67,7 +74,7 @@ impl Proxy {
             path: &path,
         };
         if let Err(error) = self.registrar.register(now, &aor, request.flow, &registration) {
-            self.answer(request.flow, request.info, message, error.status(), error, |out| {
+            self.answer(request.flow, request.info, message, error.status(), &error.to_string(), |out| {
                 if let RegisterError::IntervalTooBrief(min) = error {
                     append(out, format_args!("Min-Expires: {min}\r\n"));
                 }
@@ -75,7 +82,7 @@ impl Proxy {
             return Ok(());
         }
         self.stats.registered += 1;
-        self.confirm(now, request, &aor, &to, supports_outbound && has_outbound_contact(&contacts));
+        self.confirm(now, request, &aor, &to, is_outbound);
         Ok(())
     }
 
@@ -88,31 +95,31 @@ impl Proxy {
         to: &SipUri<'_>,
         outbound: bool,
     ) {
-        let wants_gruu = request.message.has_option(Header::Supported, "gruu");
-        let mut lines = Vec::with_capacity(512);
-        for binding in self.registrar.bindings(aor).unwrap_or_default() {
-            if !binding.is_current(now) {
-                continue;
+        let message = request.message;
+        let wants_gruu = message.has_option(Header::Supported, "gruu");
+        let Some(mut reply) = self.start_reply(request.info, message, 200, "OK") else { return };
+        reply.lines(|out| {
+            let bindings = self.registrar.bindings(aor).unwrap_or_default();
+            for binding in bindings.iter().filter(|binding| binding.is_current(now)) {
+                out.extend_from_slice(b"Contact: ");
+                binding.write_contact(now, out);
+                if wants_gruu {
+                    write_gruu(binding, to, out);
+                }
+                out.extend_from_slice(b"\r\n");
             }
-            lines.extend_from_slice(b"Contact: ");
-            binding.write_contact(now, &mut lines);
-            if wants_gruu {
-                write_gruu(binding, to, &mut lines);
+            out.extend_from_slice(b"Supported: path, outbound, gruu\r\n");
+            if outbound {
+                // RFC 5626 section 6: tells the client that reg-id was acted on.
+                out.extend_from_slice(b"Require: outbound\r\n");
             }
-            lines.extend_from_slice(b"\r\n");
-        }
-        lines.extend_from_slice(b"Supported: path, outbound, gruu\r\n");
-        if outbound {
-            // RFC 5626 section 6: tells the client that reg-id was acted on.
-            lines.extend_from_slice(b"Require: outbound\r\n");
-        }
-        for field in request.message.all(Header::Path) {
-            // RFC 3327 section 5.3.
-            lines.extend_from_slice(request.message.line_of(field));
-        }
-        self.answer(request.flow, request.info, request.message, 200, "OK", |out| {
-            out.extend_from_slice(&lines)
+            for field in message.all(Header::Path) {
+                // RFC 3327 section 5.3.
+                out.extend_from_slice(message.line_of(field));
+            }
         });
+        let bytes = self.finish_reply(200, reply);
+        self.send(request.flow, bytes);
     }
 }
 
@@ -120,11 +127,7 @@ impl Proxy {
 ///
 /// There is no temporary GRUU: its point is privacy, which a registrar without authentication cannot give.
 fn write_gruu(binding: &Binding, to: &SipUri<'_>, out: &mut Vec<u8>) {
-    let Some(instance) = binding.instance.as_deref().map(strip_brackets) else { return };
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()[]/:&+$".contains(byte);
-    if instance.is_empty() || !instance.iter().all(is_plain) {
-        return;
-    }
+    let Some(instance) = binding.gruu_value() else { return };
     out.extend_from_slice(if to.secure { b";pub-gruu=\"sips:" } else { b";pub-gruu=\"sip:" });
     out.extend_from_slice(to.user.unwrap_or_default());
     out.push(b'@');

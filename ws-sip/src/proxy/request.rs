@@ -5,7 +5,6 @@ use super::transaction::Local;
 use super::{FlowInfo, Proxy, Refused};
 use crate::flow::FlowId;
 use crate::sip::{Essentials, Fault, Header, Message, Method, Reply, SipUri, StartLine, ValueError, append};
-use core::fmt;
 use core::time::Duration;
 
 /// What a server that forwards every method says of itself (RFC 3261 section 11.2).
@@ -56,7 +55,7 @@ impl Proxy {
             Err(fault) => {
                 self.count_malformed(fault);
                 if method != Method::Ack {
-                    self.answer(flow, info, message, fault.status(), fault, |_| {});
+                    self.answer(flow, info, message, fault.status(), &fault.to_string(), |_| {});
                 }
                 return Err(Refused::Malformed(fault));
             }
@@ -158,15 +157,25 @@ impl Proxy {
         info: FlowInfo,
         message: &Message<'_>,
         status: u16,
-        reason: impl fmt::Display,
+        reason: &str,
         lines: impl FnOnce(&mut Vec<u8>),
     ) {
-        let tag = self.next_tag();
+        if let Some(mut reply) = self.start_reply(info, message, status, reason) {
+            reply.lines(lines);
+            let bytes = self.finish_reply(status, reply);
+            self.send(flow, bytes);
+        }
+    }
+
+    pub(super) fn start_reply(
+        &mut self,
+        info: FlowInfo,
+        message: &Message<'_>,
+        status: u16,
+        reason: &str,
+    ) -> Option<Reply> {
         let peer = info.peer.filter(|_| self.config.add_received);
-        let Some(mut reply) = Reply::to(message, peer, status, reason, tag) else { return };
-        reply.lines(lines);
-        let bytes = self.finish_reply(status, reply);
-        self.send(flow, bytes);
+        Reply::to(message, peer, status, reason, self.tags.next())
     }
 
     /// Ends a response that is made here and counts it.

@@ -237,8 +237,7 @@ impl Proxy {
             }
             Final::Local(local) => local,
         };
-        let tag = self.next_tag();
-        let reply = transaction.head.reply(local.status, local.reason, tag);
+        let reply = transaction.head.reply(local.status, local.reason, self.tags.next());
         let bytes = self.finish_reply(local.status, reply);
         self.send(transaction.upstream, bytes);
     }

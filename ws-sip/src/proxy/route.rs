@@ -5,7 +5,7 @@ use super::request::{Request, refuse};
 use super::transaction::Local;
 use crate::flow::{FlowId, FlowToken};
 use crate::registrar::Binding;
-use crate::sip::{Header, NameAddr, SipUri, ValueError, unquote};
+use crate::sip::{Header, NameAddr, SipUri, ValueError};
 use core::cmp::Reverse;
 use core::time::Duration;
 
@@ -160,9 +160,9 @@ impl Proxy {
         let mut aor = Vec::with_capacity(64);
         uri.write_aor(&mut aor);
         let of_instance = |binding: &&Binding| {
-            let instance = binding.instance.as_deref().map(strip_brackets);
-            instance.is_some_and(|instance| instance.eq_ignore_ascii_case(wanted))
-                && self.is_usable(now, binding, uri)
+            let is_wanted =
+                binding.gruu_value().is_some_and(|instance| instance.eq_ignore_ascii_case(wanted));
+            is_wanted && self.is_usable(now, binding, uri)
         };
         self.registrar.bindings(&aor)?.iter().filter(of_instance).max_by_key(|binding| binding.recency())
     }
@@ -185,14 +185,6 @@ impl Proxy {
 impl Target {
     fn of(binding: &Binding) -> Self {
         Self { flow: binding.flow, uri: Some(binding.contact.clone()), path: binding.path.clone() }
-    }
-}
-
-/// `<urn:uuid:...>` without its brackets.
-pub(super) fn strip_brackets(instance: &[u8]) -> &[u8] {
-    match unquote(instance) {
-        [b'<', inner @ .., b'>'] => inner,
-        other => other,
     }
 }
 

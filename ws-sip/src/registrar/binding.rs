@@ -2,7 +2,7 @@
 
 use super::{RegisterError, Registration};
 use crate::flow::FlowId;
-use crate::sip::{Contact, SipUri, append};
+use crate::sip::{Contact, SipUri, append_number, is_uri_param};
 use core::time::Duration;
 
 /// A contact, and what is known of it.
@@ -22,8 +22,12 @@ pub struct Binding {
     pub reg_id: Option<u32>,
     /// The values of Path, comma-separated; empty when there was none.
     pub path: Box<[u8]>,
-    /// All parameters of the contact but `expires`, `pub-gruu` and `temp-gruu`, from the first semicolon.
+    /// All parameters of the contact as they were received.
+    raw_params: Box<[u8]>,
+    /// The same without `expires`, `pub-gruu` and `temp-gruu`.
     params: Box<[u8]>,
+    /// Whether the instance can be written into a URI as it is.
+    has_gruu: bool,
     call_id: Box<[u8]>,
     cseq: u32,
     /// Counts up over all bindings: the higher, the more recently refreshed.
@@ -46,8 +50,13 @@ impl Binding {
             expires_at,
             q: contact.q.unwrap_or(1000),
             instance: contact.instance.map(Box::from),
+            has_gruu: contact.instance.is_some_and(|instance| {
+                let name = without_brackets(instance);
+                !name.is_empty() && name.iter().all(|&byte| is_uri_param(byte))
+            }),
             reg_id: outbound_id(request, contact),
             path: request.path.into(),
+            raw_params: contact.addr.params.as_bytes().into(),
             params: params.into_boxed_slice(),
             call_id: request.call_id.into(),
             cseq: request.cseq,
@@ -58,6 +67,11 @@ impl Binding {
     /// Whether its time is not over.
     pub fn is_current(&self, now: Duration) -> bool {
         now < self.expires_at
+    }
+
+    /// The value of the `gr` parameter that names its instance, if it has one that can be written so.
+    pub fn gruu_value(&self) -> Option<&[u8]> {
+        self.instance.as_deref().filter(|_| self.has_gruu).map(without_brackets)
     }
 
     /// How recently it was made or refreshed: of two bindings the newer has the higher number.
@@ -85,27 +99,26 @@ impl Binding {
         }
     }
 
-    /// Takes over the times and order of a request if all else is as before; otherwise changes nothing and
-    /// returns false.
-    pub(super) fn refresh(
-        &mut self,
+    /// Whether a request changes nothing but when the binding ends: the usual case, which needs no memory.
+    pub(super) fn is_refreshed_by(
+        &self,
         flow: FlowId,
         request: &Registration<'_>,
         contact: &Contact<'_>,
-        expires_at: Duration,
-        updated: u64,
     ) -> bool {
-        let is_same = self.flow == flow
+        self.flow == flow
             && *self.contact == *contact.addr.uri
+            && *self.raw_params == *contact.addr.params.as_bytes()
             && *self.call_id == *request.call_id
             && *self.path == *request.path
-            && has_params(contact, &self.params);
-        if is_same {
-            self.expires_at = expires_at;
-            self.cseq = request.cseq;
-            self.updated = updated;
-        }
-        is_same
+            && self.reg_id == outbound_id(request, contact)
+            && self.cseq < request.cseq
+    }
+
+    pub(super) fn refresh(&mut self, request: &Registration<'_>, expires_at: Duration, updated: u64) {
+        self.expires_at = expires_at;
+        self.cseq = request.cseq;
+        self.updated = updated;
     }
 
     /// Appends the binding as a Contact value, `expires` being what is left.
@@ -114,7 +127,16 @@ impl Binding {
         out.extend_from_slice(&self.contact);
         out.push(b'>');
         out.extend_from_slice(&self.params);
-        append(out, format_args!(";expires={}", self.expires_at.saturating_sub(now).as_secs()));
+        out.extend_from_slice(b";expires=");
+        append_number(out, self.expires_at.saturating_sub(now).as_secs());
+    }
+}
+
+/// `<urn:uuid:...>` without its brackets.
+fn without_brackets(instance: &[u8]) -> &[u8] {
+    match instance {
+        [b'<', inner @ .., b'>'] => inner,
+        other => other,
     }
 }
 
@@ -122,28 +144,17 @@ fn outbound_id(request: &Registration<'_>, contact: &Contact<'_>) -> Option<u32>
     contact.reg_id.filter(|_| request.outbound && contact.instance.is_some())
 }
 
-/// Calls `each` with the pieces of the parameters that are kept, white space left out.
-fn kept_params<'a>(contact: &Contact<'a>, mut each: impl FnMut(&'a [u8])) {
+/// Appends the parameters that are kept, white space left out.
+fn write_params(contact: &Contact<'_>, out: &mut Vec<u8>) {
     let is_ours = |name: &[u8]| {
         ["expires", "pub-gruu", "temp-gruu"].iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
     };
     for param in contact.addr.params.map_while(Result::ok).filter(|param| !is_ours(param.name)) {
-        each(b";");
-        each(param.name);
+        out.push(b';');
+        out.extend_from_slice(param.name);
         if let Some(value) = param.value {
-            each(b"=");
-            each(value);
+            out.push(b'=');
+            out.extend_from_slice(value);
         }
     }
-}
-
-fn write_params(contact: &Contact<'_>, out: &mut Vec<u8>) {
-    kept_params(contact, |piece| out.extend_from_slice(piece));
-}
-
-/// Whether `write_params` would write `kept`.
-fn has_params(contact: &Contact<'_>, kept: &[u8]) -> bool {
-    let mut rest = Some(kept);
-    kept_params(contact, |piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
-    rest == Some(&[])
 }

@@ -141,8 +141,9 @@ impl core::error::Error for RegisterError {}
 /// An address-of-record in the form of [`SipUri::write_aor`], shared by all tables.
 type Aor = Arc<[u8]>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Record {
+    aor: Aor,
     bindings: Vec<Binding>,
     /// When the first binding expires, or, without bindings, when the record is forgotten: its place in
     /// `Registrar::expiry` or `Registrar::remembered`.
@@ -214,6 +215,11 @@ impl Registrar {
             Contacts::All => return self.remove_all(now, aor, request),
             Contacts::Some(contacts) => contacts,
         };
+        if let [contact] = contacts
+            && self.refresh(now, aor, flow, request, contact)
+        {
+            return Ok(());
+        }
         self.check_update(aor, flow, request, contacts)?;
         if contacts.is_empty() {
             return Ok(());
@@ -229,6 +235,35 @@ impl Registrar {
             }
         });
         Ok(())
+    }
+
+    /// Carries out the usual REGISTER, which moves the end of one binding; false when it is something else.
+    fn refresh(
+        &mut self,
+        now: Duration,
+        aor: &[u8],
+        flow: FlowId,
+        request: &Registration<'_>,
+        contact: &Contact<'_>,
+    ) -> bool {
+        let expires = self.granted(request, contact);
+        if expires < self.config.min_expires.max(1) {
+            return false;
+        }
+        let Some(record) = self.records.get_mut(aor) else { return false };
+        let refreshed =
+            record.bindings.iter_mut().find(|binding| binding.is_refreshed_by(flow, request, contact));
+        let Some(binding) = refreshed else { return false };
+        self.updates += 1;
+        binding.refresh(request, now + Duration::from_secs(expires.into()), self.updates);
+        let first = record.bindings.iter().map(|binding| binding.expires_at).min().unwrap_or_default();
+        if first != record.deadline
+            && let Some((_, aor)) = self.expiry.take(&(record.deadline, Arc::clone(&record.aor)))
+        {
+            record.deadline = first;
+            self.expiry.insert((first, aor));
+        }
+        true
     }
 
     /// Everything that can refuse an update, so that applying it cannot fail half-way.
@@ -326,11 +361,6 @@ impl Registrar {
         }
         self.updates += 1;
         let until = now + Duration::from_secs(expires.into());
-        if let Some(binding) = found.and_then(|index| record.bindings.get_mut(index))
-            && binding.refresh(flow, request, contact, until, self.updates)
-        {
-            return;
-        }
         let binding = Binding::new(flow, request, contact, until, self.updates);
         let key = contact_key(&binding.contact);
         match found {
@@ -372,7 +402,10 @@ impl Registrar {
     fn update(&mut self, aor: &[u8], now: Duration, change: impl FnOnce(&mut Self, &Aor, &mut Record)) {
         let found = self.records.remove_entry(aor);
         let is_new = found.is_none();
-        let (aor, mut record) = found.unwrap_or_else(|| (Aor::from(aor), Record::default()));
+        let (aor, mut record) = found.unwrap_or_else(|| {
+            let aor = Aor::from(aor);
+            (Arc::clone(&aor), Record { aor, bindings: Vec::new(), deadline: Duration::ZERO })
+        });
         let (was_bound, old) = (!record.bindings.is_empty(), record.deadline);
         change(self, &aor, &mut record);
         let is_bound = !record.bindings.is_empty();

@@ -134,6 +134,21 @@ impl<'m, 'a> Editor<'m, 'a> {
     }
 }
 
+/// Appends a number in decimal, faster than formatting does.
+pub(crate) fn append_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        start -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+}
+
 /// Appends formatted text.
 pub(crate) fn append(out: &mut Vec<u8>, text: impl fmt::Display) {
     struct Sink<'a>(&'a mut Vec<u8>);

@@ -1,27 +1,51 @@
 //! Characters, lists and parameters: what the values of many header fields are made of (RFC 3261 section 25.1).
 
 use super::error::ValueError;
+use memchr::memchr;
 
 /// Linear white space. CR and LF occur inside a value only where the line was folded, so they count as well.
 pub(crate) fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// A set of bytes, looked up in one step.
+type Class = [bool; 256];
+
+/// The letters, the digits, and `others`.
+const fn class(others: &[u8]) -> Class {
+    let mut class = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 256")]
+        let character = byte as u8;
+        class[byte] = character.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        class[others[index] as usize] = true;
+        index += 1;
+    }
+    class
+}
+
 /// The characters of `token`.
 pub(crate) fn is_token(byte: u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 256")]
-            let character = byte as u8;
-            table[byte] = character.is_ascii_alphanumeric()
-                || matches!(character, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
-            byte += 1;
-        }
-        table
-    };
-    TABLE[usize::from(byte)]
+    static TOKEN: Class = class(b"-.!%*_+`'~");
+    TOKEN[usize::from(byte)]
+}
+
+/// The characters of a parameter's value that is no quoted string: those of `token` and `host`, and what else
+/// cannot be taken for the end of it.
+fn is_value(byte: u8) -> bool {
+    static VALUE: Class = class(b"-.!%*_+`'~[]:/@&=$?#()|\\^{}");
+    VALUE[usize::from(byte)] || byte >= 0x80
+}
+
+/// The characters that may stand unescaped in a URI parameter's value (`paramchar`).
+pub(crate) fn is_uri_param(byte: u8) -> bool {
+    static PARAM: Class = class(b"-_.!~*'()[]/:&+$");
+    PARAM[usize::from(byte)]
 }
 
 pub(crate) fn trim_start(mut value: &[u8]) -> &[u8] {
@@ -108,29 +132,32 @@ impl Iterator for List<'_> {
     fn next(&mut self) -> Option<(usize, usize)> {
         let start = self.at?;
         let rest = self.value.get(start..).unwrap_or_default();
-        let mut at = 0;
-        let mut bracket = false;
-        let mut end = None;
-        while let Some(&byte) = rest.get(at) {
-            match byte {
-                b'"' if !bracket => {
-                    at += quoted_len(rest.get(at..).unwrap_or_default()).unwrap_or(rest.len())
-                }
-                b',' if !bracket => {
-                    end = Some(at);
-                    break;
-                }
-                _ => {
-                    bracket = (bracket || byte == b'<') && byte != b'>';
-                    at += 1;
-                }
-            }
-        }
+        let end = memchr(b',', rest).and_then(|comma| element_end(rest, comma));
         self.at = end.map(|len| start + len + 1);
         let element = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        let lead = element.len() - trim_start(element).len();
-        Some((start + lead, start + lead + trim(element).len()))
+        let start = start + element.len() - trim_start(element).len();
+        Some((start, start + trim(element).len()))
     }
+}
+
+/// Where the comma stands that ends the first element of `list`, whose first comma of any kind is at `comma`.
+fn element_end(list: &[u8], comma: usize) -> Option<usize> {
+    if !list.get(..comma)?.iter().any(|byte| matches!(byte, b'"' | b'<')) {
+        return Some(comma);
+    }
+    let mut at = 0;
+    let mut bracket = false;
+    while let Some(&byte) = list.get(at) {
+        match byte {
+            b'"' if !bracket => at += quoted_len(list.get(at..)?).ok()?,
+            b',' if !bracket => return Some(at),
+            _ => {
+                bracket = (bracket || byte == b'<') && byte != b'>';
+                at += 1;
+            }
+        }
+    }
+    None
 }
 
 /// The option tags of Supported, Require and Proxy-Require: a comma-separated list of tokens, which may be empty.
@@ -191,9 +218,7 @@ impl<'a> Params<'a> {
         let rest = trim_start(rest);
         let len = match rest.first() {
             Some(b'"') => quoted_len(rest)?,
-            _ => take_while(rest, |byte| !is_lws(byte) && !matches!(byte, b';' | b'"' | b',' | b'<' | b'>'))
-                .0
-                .len(),
+            _ => take_while(rest, is_value).0.len(),
         };
         if len == 0 {
             return Err(ValueError::Parameter);

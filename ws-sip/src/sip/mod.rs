@@ -15,7 +15,7 @@
 //! let found = message.check()?;
 //! assert_eq!(found.via.branch, Some(&b"z9hG4bK1"[..]));
 //! assert_eq!(message.first(Header::CallId).map(|field| message.value_of(field)), Some(&b"x"[..]));
-//! let reply = Reply::to(&message, None, 200, "OK", "2").map(Reply::finish);
+//! let reply = Reply::to(&message, None, 200, "OK", b"2").map(Reply::finish);
 //! assert!(reply.is_some_and(|reply| reply.starts_with(b"SIP/2.0 200 OK\r\nv: SIP/2.0/WS")));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -36,11 +36,11 @@ mod via;
 pub use addr::{Contact, NameAddr};
 pub use check::{CSeq, Essentials, PING, PONG, Received};
 pub use edit::Editor;
-pub(crate) use edit::append;
+pub(crate) use edit::{append, append_number};
 pub use error::{Fault, HeadError, ValueError};
 pub use head::{Field, MAX_FIELDS, Message, StartLine, Value};
 pub use lex::{Param, Params};
-pub(crate) use lex::{seconds, unquote};
+pub(crate) use lex::{is_uri_param, seconds};
 pub use name::{Header, Method};
 pub(crate) use reply::write_received;
 pub use reply::{Reply, ReplyHead};

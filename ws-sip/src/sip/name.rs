@@ -80,44 +80,43 @@ pub enum Header {
 }
 
 impl Header {
-    /// The header field that `name` names in its long or compact form, without case.
+    /// The header field that `name` names in its long or compact form, without case; `name` is a token.
     pub fn of(name: &[u8]) -> Self {
-        // The length leaves one or two candidates, so most names are told apart without a comparison.
-        let candidates: &[(&str, Self)] = match name.len() {
-            1 => {
-                return match name.first().map(u8::to_ascii_lowercase) {
-                    Some(b'v') => Self::Via,
-                    Some(b'f') => Self::From,
-                    Some(b't') => Self::To,
-                    Some(b'i') => Self::CallId,
-                    Some(b'm') => Self::Contact,
-                    Some(b'l') => Self::ContentLength,
-                    Some(b'k') => Self::Supported,
-                    _ => Self::Other,
-                };
-            }
-            2 => &[("to", Self::To)],
-            3 => &[("via", Self::Via)],
-            4 => &[("from", Self::From), ("cseq", Self::CSeq), ("path", Self::Path)],
-            5 => &[("route", Self::Route)],
-            7 => &[
-                ("call-id", Self::CallId),
-                ("contact", Self::Contact),
-                ("expires", Self::Expires),
-                ("require", Self::Require),
-            ],
-            9 => &[("supported", Self::Supported), ("timestamp", Self::Timestamp)],
-            11 => &[("max-breadth", Self::MaxBreadth)],
-            12 => &[("max-forwards", Self::MaxForwards), ("record-route", Self::RecordRoute)],
-            13 => &[("proxy-require", Self::ProxyRequire)],
-            14 => &[("content-length", Self::ContentLength)],
-            16 => &[("www-authenticate", Self::WwwAuthenticate)],
-            18 => &[("proxy-authenticate", Self::ProxyAuthenticate)],
-            _ => &[],
+        let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
+        // Length and first letter leave one candidate.
+        let (long, header): (&[u8], Self) = match (name.len(), first) {
+            (1, b'v') => return Self::Via,
+            (1, b'f') => return Self::From,
+            (1, b't') => return Self::To,
+            (1, b'i') => return Self::CallId,
+            (1, b'm') => return Self::Contact,
+            (1, b'l') => return Self::ContentLength,
+            (1, b'k') => return Self::Supported,
+            (2, b't') => (b"to", Self::To),
+            (3, b'v') => (b"via", Self::Via),
+            (4, b'f') => (b"from", Self::From),
+            (4, b'c') => (b"cseq", Self::CSeq),
+            (4, b'p') => (b"path", Self::Path),
+            (5, b'r') => (b"route", Self::Route),
+            (7, b'c') if name.get(4) == Some(&b'-') => (b"call-id", Self::CallId),
+            (7, b'c') => (b"contact", Self::Contact),
+            (7, b'e') => (b"expires", Self::Expires),
+            (7, b'r') => (b"require", Self::Require),
+            (9, b's') => (b"supported", Self::Supported),
+            (9, b't') => (b"timestamp", Self::Timestamp),
+            (11, b'm') => (b"max-breadth", Self::MaxBreadth),
+            (12, b'm') => (b"max-forwards", Self::MaxForwards),
+            (12, b'r') => (b"record-route", Self::RecordRoute),
+            (13, b'p') => (b"proxy-require", Self::ProxyRequire),
+            (14, b'c') => (b"content-length", Self::ContentLength),
+            (16, b'w') => (b"www-authenticate", Self::WwwAuthenticate),
+            (18, b'p') => (b"proxy-authenticate", Self::ProxyAuthenticate),
+            _ => return Self::Other,
         };
-        candidates
-            .iter()
-            .find(|(long, _)| name.eq_ignore_ascii_case(long.as_bytes()))
-            .map_or(Self::Other, |&(_, header)| header)
+        // Bit 5 is the case of a letter, and no two other token characters differ in it alone.
+        match name.iter().zip(long).all(|(mine, long)| mine | 0x20 == *long) {
+            true => header,
+            false => Self::Other,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Responses made here to a request (RFC 3261 section 8.2.6).
 
-use super::edit::append;
+use super::edit::{append, append_number};
 use super::head::Message;
 use super::name::Header;
 use super::via::Via;
@@ -37,7 +37,7 @@ impl ReplyHead {
     }
 
     /// Starts a response.
-    pub fn reply(&self, status: u16, reason: impl fmt::Display, tag: impl fmt::Display) -> Reply {
+    pub fn reply(&self, status: u16, reason: &str, tag: &[u8]) -> Reply {
         let mut out = Vec::with_capacity(self.lines.len() + 160);
         write_status_line(&mut out, status, reason);
         out.extend_from_slice(&self.lines);
@@ -79,8 +79,8 @@ impl Reply {
         request: &Message<'_>,
         peer: Option<SocketAddr>,
         status: u16,
-        reason: impl fmt::Display,
-        tag: impl fmt::Display,
+        reason: &str,
+        tag: &[u8],
     ) -> Option<Self> {
         let mut out = Vec::with_capacity(request.body_start() + 256);
         write_status_line(&mut out, status, reason);
@@ -108,13 +108,18 @@ impl Reply {
     }
 }
 
-fn write_status_line(out: &mut Vec<u8>, status: u16, reason: impl fmt::Display) {
-    append(out, format_args!("SIP/2.0 {status} {reason}\r\n"));
+fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
+    out.extend_from_slice(b"SIP/2.0 ");
+    append_number(out, status.into());
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
-fn end_to(out: &mut Vec<u8>, status: u16, has_tag: bool, tag: impl fmt::Display) {
+fn end_to(out: &mut Vec<u8>, status: u16, has_tag: bool, tag: &[u8]) {
     if !has_tag && status > 100 {
-        append(out, format_args!(";tag={tag}"));
+        out.extend_from_slice(b";tag=");
+        out.extend_from_slice(tag);
     }
     out.extend_from_slice(b"\r\n");
 }

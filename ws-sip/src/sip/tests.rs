@@ -325,23 +325,23 @@ fn replies_copy_what_they_must() {
         String::from_utf8(reply.finish()).unwrap()
     };
     assert_eq!(
-        finish(Reply::to(&message, None, 404, "Not Found", "t").unwrap()),
+        finish(Reply::to(&message, None, 404, "Not Found", b"t").unwrap()),
         expected("404 Not Found", ";tag=t")
     );
-    assert_eq!(finish(head.reply(404, "Not Found", "t")), expected("404 Not Found", ";tag=t"));
-    assert_eq!(finish(head.reply(100, "Trying", "t")), expected("100 Trying", ""));
+    assert_eq!(finish(head.reply(404, "Not Found", b"t")), expected("404 Not Found", ";tag=t"));
+    assert_eq!(finish(head.reply(100, "Trying", b"t")), expected("100 Trying", ""));
     assert_eq!(head.from_and_call_id(), b"From: <sip:a@example.com>;tag=1\r\nCall-ID: x@y\r\n");
     assert_eq!(head.to(), b"To: <sip:bob@example.com>");
 
     let tagged = text.replacen("To: <sip:bob@example.com>", "To: <sip:bob@example.com>;TAG=u", 1);
     let message = Message::parse(tagged.as_bytes()).unwrap();
-    let reply = String::from_utf8(Reply::to(&message, None, 200, "OK", "t").unwrap().finish()).unwrap();
+    let reply = String::from_utf8(Reply::to(&message, None, 200, "OK", b"t").unwrap().finish()).unwrap();
     assert!(reply.contains("To: <sip:bob@example.com>;TAG=u\r\n"), "{reply}");
 
     for line in PLAIN.split_inclusive("\r\n").filter(|line| !line.starts_with("Max")) {
         let text = request(&PLAIN.replacen(line, "", 1));
         assert!(
-            Reply::to(&Message::parse(text.as_bytes()).unwrap(), None, 400, "Bad Request", "t").is_none(),
+            Reply::to(&Message::parse(text.as_bytes()).unwrap(), None, 400, "Bad Request", b"t").is_none(),
             "{line}"
         );
     }
