@@ -5,7 +5,7 @@ use super::request::{Outcome, Request, refuse};
 use super::transaction::{BranchState, Final, Local, Phase, Transaction};
 use super::{Proxy, Refused};
 use crate::flow::FlowId;
-use crate::sip::{Editor, Header, Message, Method, append};
+use crate::sip::{Editor, Fault, Header, Message, Method, Via, append};
 use core::time::Duration;
 
 const REQUEST_TIMEOUT: Local = Local { status: 408, reason: "Request Timeout" };
@@ -50,6 +50,14 @@ impl Proxy {
         };
         if method == Method::Cancel {
             return Ok(());
+        }
+        // 16.7 item 3: below our Via is that of the element that the response goes to.
+        let next_via = message.values(Header::Via).nth(1).ok_or(Fault::Missing("Via"));
+        let next_via =
+            next_via.and_then(|via| Via::parse(via.bytes).map_err(|error| Fault::Value("Via", error)));
+        if let Err(fault) = next_via {
+            self.count_malformed(fault);
+            return Err(Refused::Malformed(fault));
         }
         if let Some(mut transaction) = self.transactions.take(id) {
             let next = self.respond(now, id, &mut transaction, index, message, status);

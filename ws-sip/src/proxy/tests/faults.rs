@@ -4,6 +4,7 @@ use super::ua::SDP;
 use super::*;
 use crate::flow::FlowId;
 use crate::proxy::Refused;
+use crate::sip::{Fault, ValueError};
 
 fn ring(net: &mut Net, caller: &mut Ua, callee: &Ua) -> (Dialog, Text) {
     let mut dialog = caller.to(&callee.aor());
@@ -196,6 +197,15 @@ fn forged_responses_are_dropped() {
     }
     net.quiet();
     assert_eq!(net.proxy.stats().stray_responses, 7);
+
+    // Below our Via must be the one that it goes to.
+    let next = format!("Via: {}\r\n", invite.all("Via")[1]);
+    for (via, fault) in
+        [("", Fault::Missing("Via")), ("Via: x\r\n", Fault::Value("Via", ValueError::Protocol))]
+    {
+        assert_eq!(net.try_send(bob.flow, ok.replacen(&next, via, 1)), Err(Refused::Malformed(fault)));
+    }
+    net.quiet();
     net.send(bob.flow, ok);
     alice.expect(&mut net, 200);
 }

@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod forking;
 mod network;
+mod random;
 mod registering;
 mod routing;
 mod texts;
