@@ -37,11 +37,11 @@ impl ReplyHead {
     }
 
     /// Starts a response.
-    pub fn reply(&self, status: u16, reason: &str, tag: &[u8]) -> Reply {
+    pub fn reply(&self, status: u16, reason: &str, tag: impl AsRef<[u8]>) -> Reply {
         let mut out = Vec::with_capacity(self.lines.len() + 160);
         write_status_line(&mut out, status, reason);
         out.extend_from_slice(&self.lines);
-        end_to(&mut out, status, self.parts.has_tag, tag);
+        end_to(&mut out, status, self.parts.has_tag, tag.as_ref());
         Reply { out }
     }
 
@@ -80,12 +80,12 @@ impl Reply {
         peer: Option<SocketAddr>,
         status: u16,
         reason: &str,
-        tag: &[u8],
+        tag: impl AsRef<[u8]>,
     ) -> Option<Self> {
         let mut out = Vec::with_capacity(request.body_start() + 256);
         write_status_line(&mut out, status, reason);
         let parts = write_lines(request, peer, &mut out)?;
-        end_to(&mut out, status, parts.has_tag, tag);
+        end_to(&mut out, status, parts.has_tag, tag.as_ref());
         Some(Self { out })
     }
 
