@@ -37,7 +37,7 @@ pub fn cost(server: &str, load: Load, messages: usize) -> io::Result<Cost> {
     let mut figures = Vec::new();
     // The difference of two runs leaves out start-up, handshake and warm-up.
     for messages in [warm, warm + messages] {
-        let (child, address) = serve(pinned("0"), server)?;
+        let (child, address) = serve(pinned("0"), server, "timed")?;
         let begin = Instant::now();
         let output = pinned("1").args(arguments(address, load, messages)).output()?;
         let wall = begin.elapsed().as_secs_f64() * 1e9;
@@ -84,7 +84,7 @@ pub fn instructions(server: &str, load: Load, messages: usize) -> io::Result<f64
 
 /// Runs `wrapped` (a tool and our program) as server until the load has passed; returns its standard error.
 fn under_load(wrapped: Command, server: &str, load: Load, messages: usize) -> io::Result<String> {
-    let (mut child, address) = serve(wrapped, server)?;
+    let (mut child, address) = serve(wrapped, server, "untimed")?;
     let output = Command::new(program()).args(arguments(address, load, messages)).output()?;
     let mut text = String::new();
     if let Some(stderr) = &mut child.stderr {
@@ -123,9 +123,9 @@ fn arguments(address: SocketAddr, load: Load, messages: usize) -> [String; 5] {
 }
 
 /// Starts a server and waits for its address.
-fn serve(mut command: Command, server: &str) -> io::Result<(Child, SocketAddr)> {
+fn serve(mut command: Command, server: &str, timed: &str) -> io::Result<(Child, SocketAddr)> {
     let mut child = command
-        .args(["serve", server])
+        .args(["serve", server, timed])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-use ws_core::{Chunk, Config, Connection, Event, Instant, Message, Role, SendBuffer};
+use ws_core::{Chunk, Config, Connection, Event, Instant, Message, Role, SendBuffer, ServerConfig};
 
 use crate::accept::answer;
 use crate::floor::{Header, header, text, xor};
@@ -18,6 +18,9 @@ pub fn servers() -> Vec<Server> {
     let mut servers: Vec<Server> = vec![
         ("floor", "blocking loop; frames unmasked, validated and sent back, one write for a read", floor),
         ("ws-core", "blocking loop around the engine, one write for a read", core),
+        ("ws-std", "blocking; `read_ref`, messages lent", std),
+        ("ws-smol", "smol; `read_ref`, messages lent, replies of a read leave together", smol),
+        ("ws-smol, owned", "smol; `read` and `send`", smol_owned),
     ];
     #[cfg(feature = "peers")]
     servers.extend(crate::peers::echo::servers());
@@ -104,4 +107,44 @@ fn core(listener: TcpListener) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn std(listener: TcpListener) -> io::Result<()> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    let mut socket = ws_std::accept(stream, &Arc::new(ServerConfig::default())).map_err(io::Error::other)?;
+    while let Some(queued) =
+        socket.read_ref(|message, replies| replies.send(&message)).map_err(io::Error::other)?
+    {
+        queued.map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+async fn smol_accept(listener: TcpListener) -> io::Result<ws_smol::WebSocket> {
+    let (stream, _) = ws_smol::Listener::try_from(listener)?.accept().await?;
+    stream.get_ref().set_nodelay(true)?;
+    ws_smol::accept(stream, &Arc::new(ServerConfig::default())).await.map_err(io::Error::other)
+}
+
+fn smol(listener: TcpListener) -> io::Result<()> {
+    smol::block_on(async {
+        let mut socket = smol_accept(listener).await?;
+        while let Some(queued) =
+            socket.read_ref(|message, replies| replies.send(&message)).await.map_err(io::Error::other)?
+        {
+            queued.map_err(io::Error::other)?;
+        }
+        Ok(())
+    })
+}
+
+fn smol_owned(listener: TcpListener) -> io::Result<()> {
+    smol::block_on(async {
+        let mut socket = smol_accept(listener).await?;
+        while let Some(message) = socket.read().await.map_err(io::Error::other)? {
+            socket.send(message).await.map_err(io::Error::other)?;
+        }
+        Ok(())
+    })
 }
