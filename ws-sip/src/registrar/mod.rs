@@ -274,6 +274,10 @@ impl Registrar {
         request: &Registration<'_>,
         contacts: &[Contact<'_>],
     ) -> Result<(), RegisterError> {
+        // No client has that many to add and to remove; each is compared with each binding.
+        if contacts.len() > 2 * self.config.max_bindings_per_aor {
+            return Err(RegisterError::TooManyContacts);
+        }
         let bindings = self.records.get(aor).map_or(&[][..], |record| &record.bindings);
         let mut added = 0;
         for contact in contacts {

@@ -315,6 +315,11 @@ fn limits() {
     assert_eq!(register(&mut registrar, "b@x", ONE, &three[..2]), Err(RegisterError::Full));
     assert_eq!(register(&mut registrar, "b@x", ONE, &three[..1]), Ok(()));
     assert_eq!(register(&mut registrar, "c@x", TWO, &three[..1]), Err(RegisterError::Full));
+    assert_eq!(register(&mut registrar, "c@x", TWO, &["<sip:1@a>;expires=0"; 4]), Ok(()));
+    assert_eq!(
+        register(&mut registrar, "c@x", TWO, &["<sip:1@a>;expires=0"; 5]),
+        Err(RegisterError::TooManyContacts)
+    );
     let long = format!("<sip:{}@a>", "1".repeat(60));
     assert_eq!(register(&mut registrar, "d@x", TWO, &[&long]), Err(RegisterError::TooLong));
 
