@@ -119,10 +119,9 @@ impl ClientBuilder {
         let endpoint = Endpoint::client(&request, &self.config, KeySource::from_seed(seed), now());
         let driver = Driver::new(Parts::new(stream, endpoint));
         loop {
-            match driver.next_opening()? {
-                Event::Open(opened) => return Ok(WebSocket::opened_over(driver, opened)),
-                // A client gets no other event before.
-                _ => continue,
+            // A client gets no other event before.
+            if let Event::Open(opened) = driver.next_opening()? {
+                return Ok(WebSocket::over(Arc::new(driver), Some(opened)));
             }
         }
     }

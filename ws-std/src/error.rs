@@ -46,6 +46,12 @@ impl error::Error for Error {
     }
 }
 
+impl From<Ended> for Error {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         Self::Refused(error)
@@ -157,5 +163,11 @@ impl error::Error for AcceptError {
             Self::Ended(ended) => Some(ended),
             Self::Answer(error) => Some(error),
         }
+    }
+}
+
+impl From<Ended> for AcceptError {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
     }
 }

@@ -15,6 +15,10 @@ use crate::{AcceptError, WebSocket, accept};
 /// descriptors: nothing tells when there are some again.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections that may wait to be accepted.
+#[cfg(unix)]
+const BACKLOG: i32 = 1024;
+
 /// A TCP listener whose accept loop goes on through whatever does not concern the listener itself.
 pub struct Listener {
     listener: TcpListener,
@@ -29,7 +33,11 @@ impl Listener {
     /// # Errors
     /// The address is not one of this machine, is in use, or needs a permission.
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        TcpListener::bind(addr).map(Self::from)
+        let listener = TcpListener::bind(addr)?;
+        // More than the standard library asks for, as a burst of connections is nothing unusual.
+        #[cfg(unix)]
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(Self::from(listener))
     }
 
     /// Has `report` called with the errors that [`accept`](Self::accept) goes on after: of a row of equal ones,
@@ -142,7 +150,7 @@ impl Severity {
         use rustix::io::Errno;
         match Errno::from_io_error(error) {
             Some(Errno::INTR) => Self::Nothing,
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Shortage,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => Self::Shortage,
             None | Some(Errno::BADF | Errno::FAULT | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
                 Self::Fatal
             }

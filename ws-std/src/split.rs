@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use ws_core::{Kind, Outcome, Part, StatusCode};
+use ws_core::{Kind, Opened, Outcome, Part, StatusCode};
 
 use crate::driver::Driver;
 use crate::{Duplex, Error, Message, MessageRef, Transport, WebSocket};
@@ -12,6 +12,8 @@ use crate::{Duplex, Error, Message, MessageRef, Transport, WebSocket};
 /// Its methods are those of [`WebSocket`]. Once it is dropped, messages that still come are dropped too.
 pub struct Reader<S: Transport = TcpStream> {
     driver: Arc<Driver<S>>,
+    /// Kept for the whole.
+    opened: Option<Box<Opened>>,
     /// Joined with the other half again: there is nothing to do on drop.
     joined: bool,
 }
@@ -24,8 +26,8 @@ pub struct Writer<S = TcpStream> {
 }
 
 impl<S: Transport> Reader<S> {
-    pub(crate) const fn new(driver: Arc<Driver<S>>) -> Self {
-        Self { driver, joined: false }
+    pub(crate) const fn new(driver: Arc<Driver<S>>, opened: Option<Box<Opened>>) -> Self {
+        Self { driver, opened, joined: false }
     }
 
     /// Returns the stream. Reading from it or writing to it breaks the connection.
@@ -75,7 +77,7 @@ impl<S: Duplex> Reader<S> {
             return Err((self, writer));
         }
         self.joined = true;
-        Ok(WebSocket::over(writer.driver))
+        Ok(WebSocket::over(writer.driver, self.opened.take()))
     }
 }
 

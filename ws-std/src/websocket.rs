@@ -50,7 +50,7 @@ impl<S: Transport> WebSocket<S> {
     /// # }
     /// ```
     pub fn from_parts(parts: Parts<S>) -> Self {
-        Self::over(Arc::new(Driver::new(parts)))
+        Self::over(Arc::new(Driver::new(parts)), None)
     }
 
     /// Takes the connection apart, to be gone on with elsewhere; nothing is lost. What the application was given
@@ -59,12 +59,8 @@ impl<S: Transport> WebSocket<S> {
         Arc::into_inner(self.driver).expect("halves exist only after split").into_parts()
     }
 
-    pub(crate) const fn over(driver: Arc<Driver<S>>) -> Self {
-        Self { driver, opened: None }
-    }
-
-    pub(crate) fn opened_over(driver: Driver<S>, opened: Box<Opened>) -> Self {
-        Self { driver: Arc::new(driver), opened: Some(opened) }
+    pub(crate) const fn over(driver: Arc<Driver<S>>, opened: Option<Box<Opened>>) -> Self {
+        Self { driver, opened }
     }
 
     /// Returns what the opening handshake ended in: both heads. `None` if it was not done here, and after
@@ -74,13 +70,13 @@ impl<S: Transport> WebSocket<S> {
         self.opened.as_deref()
     }
 
-    /// Takes out what the opening handshake ended in: it costs memory as long as the connection holds it, and is
-    /// dropped by [`split`](Self::split).
+    /// Takes out what the opening handshake ended in: it costs memory as long as the connection holds it.
     pub const fn take_opened(&mut self) -> Option<Box<Opened>> {
         self.opened.take()
     }
 
-    /// Returns the subprotocol that was agreed on in the opening handshake.
+    /// Returns the subprotocol that was agreed on in the opening handshake, as long as [`opened`](Self::opened)
+    /// tells.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.opened.as_ref().and_then(|opened| opened.subprotocol())
@@ -251,7 +247,7 @@ impl<S: Duplex> WebSocket<S> {
     /// Neither waits for the other. Each half alone keeps the connection going while it waits: Pongs and Close
     /// frames leave while one only reads, and while one only writes.
     pub fn split(self) -> (Reader<S>, Writer<S>) {
-        let reader = Reader::new(Arc::clone(&self.driver));
+        let reader = Reader::new(Arc::clone(&self.driver), self.opened);
         (reader, Writer::new(self.driver))
     }
 }

@@ -62,6 +62,7 @@ pub(crate) fn server() -> Result<Server, Error> {
     if !allowed.is_empty() {
         config.origins = OriginPolicy::AllowList(allowed);
     }
+    let_echo_fit(&mut limits);
     config.connection = Arc::new(limits);
     Ok(Server { listen: listen.ok_or("--listen ADDR is missing")?, config })
 }
@@ -81,6 +82,7 @@ pub(crate) fn client() -> Result<Client, Error> {
             other => return Err(other.unexpected()),
         }
     }
+    let_echo_fit(&mut config);
     Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config })
 }
 
@@ -112,6 +114,11 @@ fn number<T: FromStr<Err: Into<Box<dyn core::error::Error + Send + Sync>>>>(
 
 fn millis(parser: &mut Parser) -> Result<Duration, Error> {
     number(parser).map(Duration::from_millis)
+}
+
+/// Leaves room for the longest message to be sent back, behind a few short ones.
+fn let_echo_fit(config: &mut Config) {
+    config.max_output_len = config.max_output_len.max(config.max_message_len.saturating_add(64 * 1024));
 }
 
 fn no_deflate() -> Error {
