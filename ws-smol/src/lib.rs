@@ -44,6 +44,7 @@ mod parts;
 mod server;
 mod split;
 mod stream_sink;
+mod tcp;
 mod wakers;
 mod websocket;
 
@@ -55,9 +56,7 @@ pub use message::Message;
 pub use parts::Parts;
 pub use server::{Acceptor, Answer, accept, accept_with};
 pub use split::{Reader, Writer};
+pub use tcp::TcpStream;
 pub use websocket::{Replies, WebSocket};
 #[doc(no_inline)]
 pub use ws_core::Message as MessageRef;
-
-/// A TCP connection, as [`connect`] and [`Listener`] make them.
-pub type TcpStream = async_io::Async<std::net::TcpStream>;

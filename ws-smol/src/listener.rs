@@ -84,7 +84,7 @@ impl Listener {
                 Ok((stream, peer)) => {
                     // A stream that cannot even do that fails at its first use.
                     let _ = stream.get_ref().set_nodelay(true);
-                    return Ok((stream, peer));
+                    return Ok((stream.into(), peer));
                 }
                 Err(error) => error,
             };
