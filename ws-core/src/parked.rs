@@ -25,23 +25,21 @@ impl Parked {
 
     /// Returns the next event in the bytes; `None` when they are used up.
     pub(crate) fn poll_event(&mut self, now: Instant, connection: &mut Connection) -> Option<Event<'static>> {
-        let end = self.bytes.len();
-        while self.from < end {
-            // Together they count as one arrival.
-            let mut chunk = match self.from {
-                0 => Chunk::new(&mut self.bytes),
-                from => Chunk::resumed(&mut self.bytes, from, end),
-            };
-            let event = connection.poll_event(now, &mut chunk).map(Event::into_owned);
-            self.from = end - chunk.len();
-            if self.from == end {
-                *self = Self::default();
-            }
-            if event.is_some() {
-                return event;
-            }
+        if self.is_empty() {
+            return None;
         }
-        None
+        let end = self.bytes.len();
+        // Together they count as one arrival.
+        let mut chunk = match self.from {
+            0 => Chunk::new(&mut self.bytes),
+            from => Chunk::resumed(&mut self.bytes, from, end),
+        };
+        let event = connection.poll_event(now, &mut chunk).map(Event::into_owned);
+        self.from = end - chunk.len();
+        if self.from == end {
+            *self = Self::default();
+        }
+        event
     }
 
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
