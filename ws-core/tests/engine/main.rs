@@ -7,6 +7,7 @@ mod chunking;
 mod closing;
 mod deadlines;
 mod frame_rules;
+mod handover;
 mod keepalive;
 mod limits;
 mod properties;
