@@ -32,6 +32,6 @@ pub use settings::{SettingError, Settings};
 pub use syntax::{Position, SyntaxError};
 pub use tracing::Tracing;
 pub use transport::{
-    Counters, Ends, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats, Transport,
-    TransportError,
+    Counters, Ends, FirstClose, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats,
+    Transport, TransportError,
 };

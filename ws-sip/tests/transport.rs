@@ -5,8 +5,8 @@ mod common;
 use core::time::Duration;
 
 use common::{Node, Raw, Seen, destination, options, until};
-use ws_core::{Kind, Outcome, ProtocolError, Side, StatusCode};
-use ws_sip::{FlowEvent, OpenOptions, SendError, Settings, Transport};
+use ws_core::{CloseFrame, Kind, Outcome, ProtocolError, Side, StatusCode};
+use ws_sip::{FirstClose, FlowEvent, OpenOptions, SendError, Settings, Transport};
 
 /// Settings in which our own client, which sends no Origin unless told, may connect.
 fn open() -> Settings {
@@ -320,4 +320,111 @@ fn a_port_that_is_taken_is_told() {
     let mut settings = open();
     settings.ws_allowed_origins = vec!["phone".into()];
     assert!(Transport::new(settings).unwrap_err().to_string().contains("`phone`"));
+}
+
+#[test]
+fn an_end_tells_who_closed_with_which_words() {
+    let (mut server, address) = Node::server(open());
+    let mut closes = Vec::new();
+    for code in [4000u16, 1000, 1001] {
+        let mut raw = Raw::connect(address);
+        raw.handshake(SIP);
+        let opened = server.opened().len();
+        until(&mut [&mut server], |nodes| nodes[0].opened().len() > opened);
+        let flow = *server.opened().last().unwrap();
+        match code {
+            // The peer closes, with words and without.
+            4000 => raw.frame(0x88, b"\x0f\xa0enough"),
+            1000 => raw.frame(0x88, b""),
+            // We close; the peer answers with another code.
+            _ => {
+                server.transport.flows().close(flow, StatusCode::GOING_AWAY, "moved").unwrap();
+                raw.frame(0x88, &[3, 232]);
+            }
+        }
+        let mut closed = false;
+        while !closed {
+            server
+                .transport
+                .poll(Some(Duration::from_millis(2)), |_, event| {
+                    if let FlowEvent::Closed { first_close, .. } = event {
+                        closes.push(first_close.cloned());
+                        closed = true;
+                    }
+                })
+                .unwrap();
+        }
+    }
+    // A frame that is not masked fails the connection.
+    let mut raw = Raw::connect(address);
+    raw.handshake(SIP);
+    raw.send(b"\x81\x01x");
+    while closes.len() < 4 {
+        server
+            .transport
+            .poll(Some(Duration::from_millis(2)), |_, event| {
+                if let FlowEvent::Closed { first_close, .. } = event {
+                    closes.push(first_close.cloned());
+                }
+            })
+            .unwrap();
+    }
+    let frame = |code: u16, reason: &str| {
+        let code = StatusCode::new(code).unwrap();
+        Some(CloseFrame { code, reason: reason.into() })
+    };
+    let closes: Vec<_> = closes.into_iter().map(Option::unwrap).collect();
+    assert_eq!(closes[0], FirstClose { by: Side::Peer, frame: frame(4000, "enough") });
+    assert_eq!(closes[1], FirstClose { by: Side::Peer, frame: None });
+    assert_eq!(closes[2], FirstClose { by: Side::Us, frame: frame(1001, "moved") });
+    assert_eq!(
+        closes[3],
+        FirstClose { by: Side::Us, frame: frame(1002, "frame from a client is not masked") }
+    );
+}
+
+#[test]
+fn a_handshake_that_failed_tells_its_heads() {
+    let (mut server, address) = Node::server(Settings::default());
+    let mut client = Node::new(open());
+    client.transport.flows().send_to(&destination(address), &options("1")).unwrap();
+    let mut told: Vec<(bool, String, String)> = Vec::new();
+    while told.len() < 2 {
+        for node in [&mut server, &mut client] {
+            node.transport
+                .poll(Some(Duration::from_millis(2)), |_, event| {
+                    if let FlowEvent::NotOpened { ends, request, response, .. } = event {
+                        let text = |head: &[u8]| String::from_utf8(head.to_vec()).unwrap();
+                        told.push((ends.is_incoming, text(request), text(response)));
+                    }
+                })
+                .unwrap();
+        }
+    }
+    told.sort();
+    assert!(!told[0].0 && told[1].0);
+    for (_, request, response) in &told {
+        assert!(
+            request.starts_with("GET / HTTP/1.1\r\nHost: ") && request.ends_with("\r\n\r\n"),
+            "{request}"
+        );
+        assert!(response.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{response}");
+    }
+    assert_eq!(told[0].1, told[1].1);
+
+    // Where nobody listens, the address that was tried is told.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    client.transport.flows().send_to(&destination(nobody), &options("1")).unwrap();
+    let mut tried = None;
+    while tried.is_none() {
+        client
+            .transport
+            .poll(Some(Duration::from_millis(2)), |_, event| {
+                if let FlowEvent::NotOpened { ends, request: [], response: [], .. } = event {
+                    tried = Some(ends.peer);
+                }
+            })
+            .unwrap();
+    }
+    assert_eq!(tried, Some(nobody));
 }

@@ -94,7 +94,7 @@ fn handle(proxy: &mut Proxy, flows: &mut Flows, event: &FlowEvent<'_>, log: Log)
                 [("flow", flow), ("error", error), ("start", &start)];
             log.write(Level::Warn, "message-refused", &fields);
         }
-        FlowEvent::Closed { flow, ends, outcome, counters, age } => {
+        FlowEvent::Closed { flow, ends, outcome, counters, age, .. } => {
             proxy.handle_flow_closed(now, *flow);
             let age = format!("{:.3}", age.as_secs_f64());
             let fields: [(&str, &dyn core::fmt::Display); 8] = [
@@ -109,7 +109,7 @@ fn handle(proxy: &mut Proxy, flows: &mut Flows, event: &FlowEvent<'_>, log: Log)
             ];
             log.write(level_of(outcome), "flow-closed", &fields);
         }
-        FlowEvent::NotOpened { flow, ends, why } => {
+        FlowEvent::NotOpened { flow, ends, why, .. } => {
             let (level, why) = match why {
                 NotOpened::Connect(error) => (Level::Warn, error.to_string()),
                 NotOpened::Handshake(outcome) => (level_of(outcome), outcome.to_string()),

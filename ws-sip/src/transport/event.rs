@@ -1,7 +1,7 @@
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
-use ws_core::{Kind, Opened, Outcome, Request};
+use ws_core::{CloseFrame, Kind, Opened, Outcome, Request, Side};
 
 use crate::flow::FlowId;
 use crate::sip::{HeadError, Message};
@@ -45,6 +45,8 @@ pub enum FlowEvent<'a> {
         ends: Ends,
         /// How it ended.
         outcome: &'a Outcome,
+        /// The Close frame with which the end began, if there was one.
+        first_close: Option<&'a FirstClose>,
         /// What went over it.
         counters: Counters,
         /// How long it was open.
@@ -55,10 +57,15 @@ pub enum FlowEvent<'a> {
     NotOpened {
         /// The flow that will not be.
         flow: FlowId,
-        /// Between which addresses, as far as known.
+        /// Between which addresses, as far as known: an outgoing flow without a TCP connection has the last address
+        /// that was tried, and an unspecified one of ours.
         ends: Ends,
         /// Why.
         why: NotOpened<'a>,
+        /// The request's head verbatim, as far as it came; empty if nothing came or was sent.
+        request: &'a [u8],
+        /// The response verbatim, as far as it came; empty if there was none.
+        response: &'a [u8],
     },
     /// An HTTP request that asks for no WebSocket came, and was not answered yet: see
     /// [`Flows::respond`](super::Flows::respond).
@@ -89,6 +96,15 @@ pub enum NotOpened<'a> {
     Handshake(&'a Outcome),
 }
 
+/// The Close frame with which the end of a flow began (RFC 6455, section 7.1.2); an answer to it is not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstClose {
+    /// Who sent it.
+    pub by: Side,
+    /// Its status code and reason; `None` if it had none (1005).
+    pub frame: Option<CloseFrame>,
+}
+
 /// Both ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
@@ -103,8 +119,16 @@ pub struct Ends {
 impl Ends {
     /// Those of an outgoing flow that has no TCP connection yet.
     pub(super) const fn unknown() -> Self {
-        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        Self { peer: nowhere, local: nowhere, is_incoming: false }
+        Self::towards(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
+    }
+
+    /// Those of an outgoing flow that tries to reach `peer`.
+    pub(super) const fn towards(peer: SocketAddr) -> Self {
+        let local = match peer {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self { peer, local: SocketAddr::new(local, 0), is_incoming: false }
     }
 }
 

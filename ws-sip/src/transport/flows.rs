@@ -5,10 +5,10 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use mio::{Interest, Registry, Token};
-use ws_core::{Chunk, Endpoint, Instant, KeySource, Response, SendBuffer, StatusCode};
+use ws_core::{Chunk, CloseFrame, Endpoint, Instant, KeySource, Response, SendBuffer, Side, StatusCode};
 
 use super::clock::Clock;
-use super::event::{Counters, Ends};
+use super::event::{Counters, Ends, FirstClose};
 use super::outgoing::{Connecting, Outgoing, Resolver, Target};
 use super::stats::Stats;
 use super::timers::Deadlines;
@@ -58,6 +58,7 @@ pub(super) struct Flow {
     pub(super) armed: Instant,
     /// `Some` in a flow that we opened.
     pub(super) outgoing: Option<Box<Outgoing>>,
+    pub(super) first_close: Option<Box<FirstClose>>,
     pub(super) is_open: bool,
     is_dirty: bool,
     /// The transport took less than it was given: wait until it is writable.
@@ -191,7 +192,11 @@ impl Flows {
     /// [`SendError`]; then nothing happens.
     pub fn close(&mut self, flow: FlowId, code: StatusCode, reason: &str) -> Result<(), SendError> {
         let now = self.now;
-        self.with_endpoint(flow, |endpoint, out| endpoint.close(now, Some(code), reason, out))
+        self.with_endpoint(flow, |endpoint, out| endpoint.close(now, Some(code), reason, out))?;
+        if let Some(flow) = self.flow_mut(flow) {
+            flow.note_close(Side::Us, Some(CloseFrame { code, reason: reason.into() }));
+        }
+        Ok(())
     }
 
     /// Drops a flow without a closing handshake.
@@ -467,6 +472,7 @@ impl Flows {
             counters: Counters::default(),
             armed: Instant::from_nanos(u64::MAX),
             outgoing,
+            first_close: None,
             is_open: false,
             is_dirty: false,
             is_blocked: false,
@@ -511,6 +517,11 @@ impl Flow {
         self.counters.messages_out += 1;
         self.counters.bytes_out += message.len() as u64;
         Ok(())
+    }
+
+    /// Notes a Close frame, if it is the first.
+    pub(super) fn note_close(&mut self, by: Side, frame: Option<CloseFrame>) {
+        self.first_close.get_or_insert_with(|| Box::new(FirstClose { by, frame }));
     }
 
     /// Answers a keepalive in the kind it came in (RFC 5626, section 4.4.1).

@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 use mio::{Poll, Token, Waker};
 
-pub use event::{Counters, Ends, FlowEvent, NotOpened};
+pub use event::{Counters, Ends, FirstClose, FlowEvent, NotOpened};
 pub use flows::{Flows, OpenOptions, SendError};
 pub use handle::Handle;
 pub use stats::Stats;

@@ -80,12 +80,14 @@ pub(super) struct Connecting {
     request: ClientRequest,
     pub(super) deadline: Instant,
     addresses: VecDeque<SocketAddr>,
+    /// The address that was tried last.
+    pub(super) tried: Option<SocketAddr>,
     stream: Option<TcpStream>,
 }
 
 impl Connecting {
     pub(super) const fn new(request: ClientRequest, deadline: Instant) -> Self {
-        Self { request, deadline, addresses: VecDeque::new(), stream: None }
+        Self { request, deadline, addresses: VecDeque::new(), tried: None, stream: None }
     }
 
     pub(super) const fn request(&self) -> &ClientRequest {
@@ -101,6 +103,7 @@ impl Connecting {
         self.deregister(registry);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         while let Some(address) = self.addresses.pop_front() {
+            self.tried = Some(address);
             let attempt = TcpStream::connect(address).and_then(|mut stream| {
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
                 Ok(stream)

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::io::{self, Read as _};
 
 use mio::Token;
-use ws_core::{Chunk, Event, Instant, Message, Response};
+use ws_core::{Chunk, CloseFrame, Event, Instant, Message, Outcome, Response, Side};
 
 use super::event::{Ends, FlowEvent, NotOpened};
 use super::flows::{Flows, Link};
@@ -265,24 +265,45 @@ fn drive(
                 // Fails if the handler answered.
                 let _ = flows.respond(id, &Response::new(404));
             }
-            Some(Event::Closed(outcome)) => {
-                let Some(flow) = flows.remove(id) else { return };
-                if flow.is_open {
-                    flows.stats.closed += 1;
-                    let age = now - flow.opened_at;
-                    let counters = flow.counters;
-                    handler(flows, FlowEvent::Closed { flow: id, ends, outcome: &outcome, counters, age });
-                } else {
-                    flows.stats.not_opened += 1;
-                    let why = NotOpened::Handshake(&outcome);
-                    handler(flows, FlowEvent::NotOpened { flow: id, ends, why });
-                }
-                return;
+            Some(Event::Close(frame)) => flow.note_close(Side::Peer, frame),
+            Some(Event::Failed(error)) => {
+                let frame = CloseFrame { code: error.status_code(), reason: error.reason().into() };
+                flow.note_close(Side::Us, Some(frame));
             }
+            Some(Event::Closed(outcome)) => return ended(flows, id, &outcome, handler),
             Some(_) => {}
         }
     }
     flows.mark(id);
+}
+
+/// Takes out a flow that ended, and tells it.
+fn ended(
+    flows: &mut Flows,
+    id: FlowId,
+    outcome: &Outcome,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) {
+    let Some(flow) = flows.remove(id) else { return };
+    let ends = flow.ends;
+    if flow.is_open {
+        flows.stats.closed += 1;
+        let age = flows.now - flow.opened_at;
+        let (counters, first_close) = (flow.counters, flow.first_close.as_deref());
+        handler(flows, FlowEvent::Closed { flow: id, ends, outcome, first_close, counters, age });
+        return;
+    }
+    flows.stats.not_opened += 1;
+    let (request, response) = match &flow.link {
+        Link::Up { endpoint, .. } => (endpoint.raw_request(), endpoint.raw_response()),
+        Link::Connecting(_) => (&[][..], &[][..]),
+    };
+    let response = match outcome {
+        Outcome::Rejected(error) => error.head().raw(),
+        _ => response,
+    };
+    let why = NotOpened::Handshake(outcome);
+    handler(flows, FlowEvent::NotOpened { flow: id, ends, why, request, response });
 }
 
 /// Hands on a WebSocket message, if it is a SIP message; answers a keepalive.
@@ -362,6 +383,10 @@ fn not_connected(
 ) {
     let Some(flow) = flows.remove(id) else { return };
     flows.stats.not_opened += 1;
+    let ends = match &flow.link {
+        Link::Connecting(connecting) => connecting.tried.map_or(flow.ends, Ends::towards),
+        Link::Up { .. } => flow.ends,
+    };
     let why = NotOpened::Connect(error);
-    handler(flows, FlowEvent::NotOpened { flow: id, ends: flow.ends, why });
+    handler(flows, FlowEvent::NotOpened { flow: id, ends, why, request: &[], response: &[] });
 }
