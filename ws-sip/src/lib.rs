@@ -11,6 +11,7 @@
 
 pub mod address;
 pub mod config_file;
+pub mod edge;
 pub mod filter;
 pub mod flow;
 pub mod hep;

@@ -1,0 +1,360 @@
+use super::*;
+use crate::sip::{Header, Received};
+
+const ALICE: FlowId = FlowId(1);
+const BOB: FlowId = FlowId(2);
+const SERVER: FlowId = FlowId(100);
+
+struct Scene {
+    edge: Edge,
+    now: Duration,
+}
+
+impl Scene {
+    fn new(transport: UpstreamTransport) -> Self {
+        Self::with_key(transport, 7)
+    }
+
+    fn with_key(transport: UpstreamTransport, key: u8) -> Self {
+        let config = Config::new("edge.example", "10.0.0.1:5070", transport);
+        let mut edge = Edge::new(config, &[key; 32]);
+        edge.handle_flow_opened(ALICE, Side::Client);
+        edge.handle_flow_opened(BOB, Side::Client);
+        edge.handle_flow_opened(SERVER, Side::Upstream);
+        Self { edge, now: Duration::ZERO }
+    }
+
+    #[track_caller]
+    fn receive(&mut self, flow: FlowId, text: &str) -> Result<(), Refused> {
+        let Ok(Received::Sip(message)) = Received::parse(text.as_bytes()) else { panic!("{text}") };
+        self.edge.handle_sip(self.now, flow, &message)
+    }
+
+    /// The one message that was sent.
+    #[track_caller]
+    fn sent(&mut self) -> (FlowId, String) {
+        let send = self.edge.poll_send().expect("nothing was sent");
+        assert_eq!(self.edge.poll_send(), None);
+        (send.flow, String::from_utf8(send.bytes).unwrap())
+    }
+
+    #[track_caller]
+    fn nothing_sent(&mut self) {
+        assert_eq!(self.edge.poll_send(), None);
+    }
+
+    #[track_caller]
+    fn forwards(&mut self, from: FlowId, text: &str, to: FlowId) -> String {
+        self.receive(from, text).unwrap();
+        let (flow, sent) = self.sent();
+        assert_eq!(flow, to, "{sent}");
+        sent
+    }
+
+    #[track_caller]
+    fn answers(&mut self, from: FlowId, text: &str, status: u16) -> String {
+        let sent = self.forwards(from, text, from);
+        assert!(sent.starts_with(&format!("SIP/2.0 {status} ")), "{sent}");
+        sent
+    }
+
+    /// Lets time pass until the next deadline; returns what was sent then, and when.
+    fn wait(&mut self) -> Option<(Duration, Vec<Send>)> {
+        self.now = self.edge.poll_timeout()?;
+        self.edge.handle_timeout(self.now);
+        Some((self.now, core::iter::from_fn(|| self.edge.poll_send()).collect()))
+    }
+}
+
+fn request(method: &str, uri: &str, extra: &str) -> String {
+    format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WS abc.invalid;branch=z9hG4bK-{method}\r\nMax-Forwards: 70\r\n\
+         From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>\r\nCall-ID: c1\r\n\
+         CSeq: 1 {method}\r\n{extra}\r\n"
+    )
+}
+
+fn from_server(method: &str, uri: &str, extra: &str) -> String {
+    request(method, uri, extra).replace("SIP/2.0/WS abc.invalid", "SIP/2.0/TCP 10.0.0.9:5060")
+}
+
+/// A response to a request as it arrived.
+fn response(status: u16, request: &str) -> String {
+    let Ok(Received::Sip(message)) = Received::parse(request.as_bytes()) else { panic!("{request}") };
+    let reply = crate::sip::Reply::to(&message, None, status, "R", "b").unwrap().finish();
+    String::from_utf8(reply).unwrap()
+}
+
+fn values(message: &str, header: Header) -> Vec<String> {
+    let Ok(Received::Sip(message)) = Received::parse(message.as_bytes()) else { panic!("{message}") };
+    message.values(header).map(|value| String::from_utf8(value.bytes.to_vec()).unwrap()).collect()
+}
+
+/// What the user part of a URI of ours holds.
+fn token(uri: &str) -> &str {
+    uri.strip_prefix("<sip:").unwrap().split('@').next().unwrap()
+}
+
+/// RFC 3327, RFC 5626 section 5.1.
+#[test]
+fn a_registration_gets_a_path_and_its_answer_comes_back() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let contact = "Contact: <sip:x@abc.invalid;transport=ws>\r\n";
+    let register = request("REGISTER", "sip:example.com", contact);
+    let up = scene.forwards(ALICE, &register, SERVER);
+    let path = values(&up, Header::Path);
+    assert_eq!(path.len(), 1);
+    let own = token(&path[0]).to_owned();
+    assert_eq!(path[0], format!("<sip:{own}@10.0.0.1:5070;transport=tcp;lr;ob>"));
+    let vias = values(&up, Header::Via);
+    assert!(vias[0].starts_with("SIP/2.0/TCP 10.0.0.1:5070;branch=z9hG4bK"), "{up}");
+    assert_eq!(vias[1], "SIP/2.0/WS abc.invalid;branch=z9hG4bK-REGISTER");
+    assert!(up.contains("Max-Forwards: 69\r\n") && up.ends_with("Content-Length: 0\r\n\r\n"), "{up}");
+    assert!(up.contains(contact) && !up.contains("Record-Route"), "{up}");
+
+    let ok = response(200, &up);
+    let down = scene.forwards(SERVER, &ok, ALICE);
+    assert_eq!(values(&down, Header::Via), &vias[1..]);
+
+    // The registrar sends a call by the Path.
+    let route = format!("Route: {}\r\n", path[0]);
+    let invite = from_server("INVITE", "sip:x@abc.invalid;transport=ws", &route);
+    let down = scene.forwards(SERVER, &invite, ALICE);
+    assert!(values(&down, Header::Route).is_empty());
+    let record = values(&down, Header::RecordRoute);
+    assert_eq!(
+        record,
+        [
+            format!("<sip:{own}@edge.example;transport=ws;lr;r2=on>"),
+            format!("<sip:{own}@10.0.0.1:5070;transport=tcp;lr;r2=on>"),
+        ]
+    );
+    assert!(values(&down, Header::Via)[0].starts_with("SIP/2.0/WS edge.example;branch="), "{down}");
+    let ringing = response(180, &down);
+    let up = scene.forwards(ALICE, &ringing, SERVER);
+    assert_eq!(values(&up, Header::Via), ["SIP/2.0/TCP 10.0.0.9:5060;branch=z9hG4bK-INVITE"]);
+}
+
+#[test]
+fn requests_in_a_dialog_follow_the_record_routes_both_ways() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let up = scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+    let record = values(&up, Header::RecordRoute);
+    assert!(record[0].contains("transport=tcp") && record[1].contains("transport=ws"), "{record:?}");
+
+    // The caller's route set is in reverse; what is not ours stays.
+    let routes = format!("Route: {}, {}\r\nRoute: <sip:10.0.0.9;lr>\r\n", record[1], record[0]);
+    let bye = request("BYE", "sip:bob@10.0.0.5", &routes)
+        .replace("example.com>\r\nCall", "example.com>;tag=b\r\nCall");
+    let up = scene.forwards(ALICE, &bye, SERVER);
+    assert_eq!(values(&up, Header::Route), ["<sip:10.0.0.9;lr>"]);
+    assert!(values(&up, Header::RecordRoute).is_empty());
+
+    let routes = format!("Route: {}, {}\r\n", record[0], record[1]);
+    let bye = from_server("BYE", "sip:x@abc.invalid", &routes);
+    let down = scene.forwards(SERVER, &bye, ALICE);
+    assert!(values(&down, Header::Route).is_empty());
+}
+
+/// RFC 3261 section 16.11: what belongs to one transaction gets one branch.
+#[test]
+fn a_cancel_and_an_ack_find_their_invite() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let branch = |message: &str| values(message, Header::Via)[0].split("branch=").nth(1).unwrap().to_owned();
+    let invite = scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+    let same = |text: String| {
+        text.replace("branch=z9hG4bK-CANCEL", "branch=z9hG4bK-INVITE")
+            .replace("branch=z9hG4bK-ACK", "branch=z9hG4bK-INVITE")
+    };
+    let cancel = scene.forwards(ALICE, &same(request("CANCEL", "sip:bob@example.com", "")), SERVER);
+    let ack = scene.forwards(ALICE, &same(request("ACK", "sip:bob@example.com", "")), SERVER);
+    assert_eq!(branch(&invite), branch(&cancel));
+    assert_eq!(branch(&invite), branch(&ack));
+    let other =
+        scene.forwards(BOB, &request("INVITE", "sip:bob@example.com", "").replace("abc.", "def."), SERVER);
+    assert_ne!(branch(&invite), branch(&other));
+}
+
+/// RFC 5626 section 5.3.1.
+#[test]
+fn a_flow_that_is_gone_fails_at_once() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let up = scene.forwards(ALICE, &request("REGISTER", "sip:example.com", ""), SERVER);
+    let path = values(&up, Header::Path).remove(0);
+    let call = |path: &str| from_server("INVITE", "sip:x@abc.invalid", &format!("Route: {path}\r\n"));
+    scene.forwards(SERVER, &call(&path), ALICE);
+
+    let forged = path.replacen(token(&path).chars().next().unwrap(), "z", 1);
+    scene.answers(SERVER, &call(&forged), 430);
+    let mut elsewhere = Scene::with_key(UpstreamTransport::Tcp, 8);
+    elsewhere.answers(SERVER, &call(&path), 430);
+    // A token leads to browsers only.
+    let to_server =
+        path.replace(token(&path), core::str::from_utf8(scene.edge.tokens.token(SERVER).as_bytes()).unwrap());
+    scene.answers(SERVER, &call(&to_server), 430);
+
+    scene.edge.handle_flow_closed(ALICE);
+    scene.answers(SERVER, &call(&path), 430);
+    assert_eq!(scene.edge.stats().flow_failed, 3);
+    // Its answer has nowhere to go.
+    scene.receive(SERVER, &response(200, &up)).unwrap();
+    scene.nothing_sent();
+    scene.answers(SERVER, &from_server("INVITE", "sip:bob@example.com", ""), 404);
+    scene.receive(SERVER, &from_server("ACK", "sip:bob@example.com", "")).unwrap();
+    scene.nothing_sent();
+}
+
+#[test]
+fn what_is_for_the_edge_itself_is_answered() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    scene.answers(SERVER, &from_server("OPTIONS", "sip:10.0.0.1:5070", ""), 200);
+    scene.answers(ALICE, &request("OPTIONS", "sip:example.com", "").replace("wards: 70", "wards: 0"), 200);
+    scene.answers(
+        ALICE,
+        &request("MESSAGE", "sip:bob@example.com", "").replace("wards: 70", "wards: 0"),
+        483,
+    );
+    let bad = request("MESSAGE", "sip:bob@example.com", "Content-Length: 5\r\n");
+    assert!(matches!(scene.receive(ALICE, &bad), Err(Refused::Malformed(_))));
+    assert!(scene.sent().1.starts_with("SIP/2.0 400 "));
+    scene.edge.handle_flow_closed(SERVER);
+    assert!(!scene.edge.is_connected());
+    scene.answers(ALICE, &request("MESSAGE", "sip:bob@example.com", ""), 503);
+}
+
+#[test]
+fn a_response_passes_by_a_via_of_ours_alone_and_never_back() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let up = scene.forwards(ALICE, &request("MESSAGE", "sip:bob@example.com", ""), SERVER);
+    let ok = response(200, &up);
+    assert_eq!(scene.receive(ALICE, &ok), Err(Refused::StrayResponse), "from the wrong side");
+    let own = token(
+        &values(
+            &scene.forwards(ALICE, &request("INVITE", "sip:b@example.com", ""), SERVER),
+            Header::RecordRoute,
+        )[0],
+    )
+    .to_owned();
+    let forged = ok.replacen(&own[..4], "AAAB", 1);
+    assert_eq!(scene.receive(SERVER, &forged), Err(Refused::StrayResponse));
+    let other = ok.replace("SIP/2.0/TCP 10.0.0.1:5070", "SIP/2.0/TCP 10.0.0.2:5070");
+    assert_eq!(scene.receive(SERVER, &other), Err(Refused::StrayResponse));
+    scene.nothing_sent();
+    scene.forwards(SERVER, &ok, ALICE);
+
+    // The connection that the request came over is gone: its response takes the other.
+    let second = FlowId(101);
+    scene.edge.handle_upstream_accepted(second);
+    let route = format!("Route: <sip:{own}@10.0.0.1:5070;lr>\r\n");
+    let down = scene.forwards(second, &from_server("MESSAGE", "sip:x@abc.invalid", &route), ALICE);
+    scene.edge.handle_flow_closed(second);
+    scene.forwards(ALICE, &response(200, &down), SERVER);
+}
+
+/// RFC 3261 section 17.1.2: Timers E and F.
+#[test]
+fn a_request_over_udp_is_sent_again_until_it_is_answered() {
+    let mut scene = Scene::new(UpstreamTransport::Udp);
+    let register = request("REGISTER", "sip:example.com", "");
+    let up = scene.forwards(ALICE, &register, SERVER);
+    let mut times = Vec::new();
+    let answer = loop {
+        let (at, sends) = scene.wait().expect("it ends with an answer");
+        match &*sends {
+            [] => {}
+            [send] if send.flow == SERVER => {
+                assert_eq!(send.bytes, up.as_bytes());
+                times.push(at.as_millis());
+            }
+            [send] => break String::from_utf8(send.bytes.clone()).unwrap(),
+            more => panic!("{more:?}"),
+        }
+    };
+    assert_eq!(times, [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]);
+    assert_eq!(scene.now, Duration::from_secs(32));
+    assert!(answer.starts_with("SIP/2.0 408 ") && values(&answer, Header::Via).len() == 1, "{answer}");
+    assert_eq!(scene.wait().map(|(_, sends)| sends), None);
+
+    let up = scene.forwards(ALICE, &register, SERVER);
+    scene.forwards(SERVER, &response(200, &up), ALICE);
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
+}
+
+/// RFC 3261 section 17.1.1: Timers A and B, and the ACK to what is not a 2xx.
+#[test]
+fn an_invite_over_udp_is_sent_again_until_it_rings() {
+    let mut scene = Scene::new(UpstreamTransport::Udp);
+    let invite = request("INVITE", "sip:bob@example.com", "");
+    let up = scene.forwards(ALICE, &invite, SERVER);
+    let (at, sends) = scene.wait().unwrap();
+    assert_eq!((at.as_millis(), sends.len()), (500, 1));
+    let (at, _) = scene.wait().unwrap();
+    assert_eq!(at.as_millis(), 1500);
+    scene.forwards(SERVER, &response(180, &up), ALICE);
+    let busy = response(486, &up);
+    scene.forwards(SERVER, &busy, ALICE);
+    let ack =
+        request("ACK", "sip:bob@example.com", "").replace("branch=z9hG4bK-ACK", "branch=z9hG4bK-INVITE");
+    let ack = scene.forwards(ALICE, &ack, SERVER);
+    // The ACK was lost: it is sent again, and the browser hears nothing of it.
+    assert_eq!(scene.forwards(SERVER, &busy, SERVER), ack);
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
+}
+
+/// RFC 3261 section 17.2: what the upstream sends again is not forwarded again.
+#[test]
+fn retransmissions_of_the_upstream_end_at_the_edge() {
+    let mut scene = Scene::new(UpstreamTransport::Udp);
+    let up = scene.forwards(ALICE, &request("REGISTER", "sip:example.com", ""), SERVER);
+    scene.forwards(SERVER, &response(200, &up), ALICE);
+    let route = format!("Route: {}\r\n", values(&up, Header::Path)[0]);
+    let invite = from_server("INVITE", "sip:x@abc.invalid", &route);
+    let down = scene.forwards(SERVER, &invite, ALICE);
+    scene.receive(SERVER, &invite).unwrap();
+    scene.nothing_sent();
+    let ringing = scene.forwards(ALICE, &response(180, &down), SERVER);
+    assert_eq!(scene.forwards(SERVER, &invite, SERVER), ringing);
+    let busy = scene.forwards(ALICE, &response(486, &down), SERVER);
+    // Timer G.
+    let mut again = 0;
+    while again < 3 {
+        let (_, sends) = scene.wait().unwrap();
+        for send in sends {
+            assert_eq!((send.flow, &*send.bytes), (SERVER, busy.as_bytes()));
+            again += 1;
+        }
+    }
+    let ack = from_server("ACK", "sip:x@abc.invalid", &route)
+        .replace("branch=z9hG4bK-ACK", "branch=z9hG4bK-INVITE");
+    scene.forwards(SERVER, &ack, ALICE);
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
+
+    // Another method: its answer is repeated.
+    let message = from_server("MESSAGE", "sip:x@abc.invalid", &route);
+    let down = scene.forwards(SERVER, &message, ALICE);
+    let ok = scene.forwards(ALICE, &response(200, &down), SERVER);
+    assert_eq!(scene.forwards(SERVER, &message, SERVER), ok);
+}
+
+#[test]
+fn transactions_are_bounded_and_go_with_their_flow() {
+    let mut config = Config::new("edge.example", "10.0.0.1:5070", UpstreamTransport::Udp);
+    config.max_transactions = 1;
+    let mut scene = Scene { edge: Edge::new(config, &[1; 32]), now: Duration::ZERO };
+    scene.edge.handle_flow_opened(ALICE, Side::Client);
+    scene.edge.handle_flow_opened(SERVER, Side::Upstream);
+    scene.forwards(ALICE, &request("MESSAGE", "sip:bob@example.com", ""), SERVER);
+    scene.answers(ALICE, &request("MESSAGE", "sip:carol@example.com", "").replace("K-MESS", "K-2"), 503);
+    scene.edge.handle_flow_closed(ALICE);
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
+    scene.edge.handle_flow_opened(BOB, Side::Client);
+    scene.forwards(BOB, &request("MESSAGE", "sip:bob@example.com", ""), SERVER);
+}
