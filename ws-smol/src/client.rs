@@ -1,22 +1,15 @@
 use core::future::poll_fn;
-use core::net::{IpAddr, SocketAddr};
-use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
-use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_core::{ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource};
 
+use crate::dial::{dial, resolve, within};
 use crate::driver::Driver;
-use crate::{ConnectError, Ended, Parts, TcpStream, WebSocket, now};
-
-/// How long an address may keep a client waiting until the next one is tried beside it: the recommendation of RFC
-/// 8305, section 5.
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+use crate::{ConnectError, Ended, Parts, WebSocket, now};
 
 /// Opens a connection to a `ws` URL, with defaults for all else. [`ClientBuilder`] has the settings.
 ///
@@ -154,72 +147,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.poll_event(cx, &mut |event, _| Some(event.into_owned()))
             .map(|event| event.ok_or_else(|| self.ended()))
     }
-}
-
-/// Gives a future up when it takes too long.
-async fn within<T>(timeout: Option<Duration>, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let Some(timeout) = timeout else { return future.await };
-    let mut future = pin!(future);
-    let mut timer = Timer::after(timeout);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Pending if Pin::new(&mut timer).poll(cx).is_ready() => {
-            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "connect timeout")))
-        }
-        result => result,
-    })
-    .await
-}
-
-/// Returns the addresses of a host as a URL names it.
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
-    let name = name.to_owned();
-    // The system's resolver blocks.
-    blocking::unblock(move || Ok((&*name, port).to_socket_addrs()?.collect())).await
-}
-
-type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
-
-/// Connects to the first of the addresses that lets it.
-async fn dial(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    let mut left = addresses.into_iter();
-    let mut attempts = Vec::<Attempt>::new();
-    let mut next_at = Timer::never();
-    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    poll_fn(move |cx| {
-        let mut start_next = attempts.is_empty() || Pin::new(&mut next_at).poll(cx).is_ready();
-        loop {
-            if start_next && let Some(address) = left.next() {
-                attempts.push(Box::pin(TcpStream::connect(address)));
-                next_at.set_after(ATTEMPT_DELAY);
-            }
-            start_next = false;
-            let mut i = 0;
-            while i < attempts.len() {
-                match attempts[i].as_mut().poll(cx) {
-                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
-                    Poll::Ready(Err(error)) => {
-                        last_error = error;
-                        drop(attempts.remove(i));
-                        start_next = true;
-                    }
-                    Poll::Pending => i += 1,
-                }
-            }
-            if start_next && left.len() > 0 {
-                continue;
-            }
-            if attempts.is_empty() {
-                return Poll::Ready(Err(core::mem::replace(&mut last_error, io::ErrorKind::NotFound.into())));
-            }
-            if left.len() == 0 || Pin::new(&mut next_at).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            start_next = true;
-        }
-    })
-    .await
 }

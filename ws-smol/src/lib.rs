@@ -35,6 +35,7 @@
 
 mod client;
 mod clock;
+mod dial;
 mod driver;
 mod error;
 mod listener;

@@ -1,5 +1,4 @@
 use core::future::poll_fn;
-use core::task::Poll;
 use std::fmt;
 use std::sync::Arc;
 
@@ -173,12 +172,8 @@ where
         match poll_fn(|cx| driver.poll_opening(cx)).await? {
             Event::Open(opened) => {
                 driver.opened = Some(opened);
-                // The 101 leaves now, whatever the application does next.
-                poll_fn(|cx| {
-                    driver.write(cx);
-                    Poll::Ready(())
-                })
-                .await;
+                // The 101 leaves now, whatever the application does next. If it cannot, the first read says so.
+                let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
                 return Ok(Received::Open(WebSocket::over(driver)));
             }
             Event::Request(request) => return Ok(Received::Request(Acceptor { driver, request })),

@@ -1,6 +1,5 @@
 //! `Stream` and `Sink`, for combinators. Their two ends may be polled by different tasks.
 
-use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -30,7 +29,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let bridge = self.bridge.get_or_insert_with(|| Box::new(Bridge { tasks: Pair::new(), done: false }));
         let mut cx = bridge.tasks.enter(half, cx);
         let result = poll(&mut self.driver, &mut cx);
-        if mem::take(&mut self.driver.progress) {
+        if self.driver.concerns_other(half) {
             bridge.tasks.wake_other(half);
         }
         result

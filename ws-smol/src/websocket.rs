@@ -139,7 +139,7 @@ impl<S> WebSocket<S> {
     /// if either side started the closing handshake before.
     ///
     /// # Errors
-    /// [`SendError::ReasonTooLong`] in [`Error::Refused`].
+    /// [`SendError::ReasonTooLong`] or [`SendError::ReasonWithoutCode`] in [`Error::Refused`].
     pub fn start_close(&mut self, code: impl Into<Option<StatusCode>>, reason: &str) -> Result<(), Error> {
         self.driver.start_close(code.into(), reason)
     }
@@ -262,7 +262,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Waits until the stream took all that is queued.
     ///
     /// # Errors
-    /// [`Error::Ended`] if the connection is over.
+    /// [`Error::Ended`] if the connection is over, or the peer closes it while this waits: data that wait then are
+    /// dropped.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.driver.poll_flush(cx)).await
     }
@@ -276,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// call.
     ///
     /// # Errors
-    /// [`SendError::ReasonTooLong`] in [`Error::Refused`]; nothing happened then.
+    /// [`SendError::ReasonTooLong`] or [`SendError::ReasonWithoutCode`] in [`Error::Refused`]; nothing happened then.
     pub async fn close(
         &mut self,
         code: impl Into<Option<StatusCode>>,

@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if read && let Some(part) = self.next_event(&mut |event, _| part_of(event).map(Part::into_owned))
             {
                 self.ahead.push(part);
-                self.progress = true;
+                self.news = true;
                 continue;
             }
             if self.is_ended() || self.poll_turn(cx, read).is_pending() {

@@ -6,6 +6,7 @@ mod ahead;
 mod input;
 mod output;
 
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
@@ -16,6 +17,7 @@ use ws_core::{Endpoint, Event, Instant, Opened, Outcome, SendBuffer};
 
 use crate::clock::{self, Alarm};
 use crate::memory::{give_input, take_output};
+use crate::wakers::Half;
 use crate::{Ended, Parts, Replies};
 use ahead::Ahead;
 pub(crate) use ahead::part_of;
@@ -52,8 +54,12 @@ pub(crate) struct Driver<S> {
     unflushed: bool,
     /// The stream's write half was shut down.
     shut_down: bool,
-    /// Something happened that the other half of a split connection may wait for.
-    pub(crate) progress: bool,
+    /// The application started the closing handshake before the peer did.
+    closing: bool,
+    /// Output left since this was cleared: who sends may wait for that.
+    pub(crate) room: bool,
+    /// Something came since this was cleared that who reads may wait for, or has to see to.
+    pub(crate) news: bool,
     /// How many reads in a row delivered something.
     reads: u8,
 }
@@ -79,7 +85,9 @@ impl<S> Driver<S> {
             write_broken: false,
             unflushed: true,
             shut_down: false,
-            progress: false,
+            closing: false,
+            room: false,
+            news: false,
             reads: 0,
         })
     }
@@ -170,10 +178,19 @@ impl<S> Driver<S> {
     fn finish(&mut self, outcome: Outcome) {
         self.end = Some(outcome);
         self.due = false;
-        self.progress = true;
+        (self.room, self.news) = (true, true);
         self.input.clear();
         self.out = SendBuffer::new();
         self.alarm.clear();
+    }
+
+    /// Returns whether a step of `half` changed something that the other one may wait for.
+    pub(crate) fn concerns_other(&mut self, half: Half) -> bool {
+        let (room, news) = (mem::take(&mut self.room), mem::take(&mut self.news));
+        match half {
+            Half::Reader => room,
+            Half::Writer => news,
+        }
     }
 
     /// Returns the time as of the last look at the clock.

@@ -47,8 +47,9 @@ impl<S> Driver<S> {
         let now = self.now;
         match self.queue(&mut |endpoint, out| endpoint.close(now, code, reason, out)) {
             Ok(()) => {
-                // Who reads is to see to the deadline.
-                self.progress = true;
+                self.closing = true;
+                // There is a deadline now.
+                self.news = true;
                 Ok(())
             }
             Err(SendError::Closing) => Ok(()),
@@ -66,7 +67,7 @@ impl<S> Driver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is pending until the stream takes no more; the task is woken when it does.
     #[inline]
-    pub(crate) fn write(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) {
         if self.write_broken {
             return;
         }
@@ -74,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match Pin::new(&mut self.stream).poll_write(cx, self.out.pending()) {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.unflushed = true;
-                    self.progress = true;
+                    self.room = true;
                     let n = n.min(self.out.pending().len());
                     self.endpoint.handle_transmitted(self.now, n, &mut self.out);
                 }
@@ -124,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn break_writing(&mut self, error: io::Error) {
         self.cause.get_or_insert_with(|| Arc::new(error));
         self.write_broken = true;
-        self.progress = true;
+        self.room = true;
     }
 
     /// Queues with `queue` and writes as much as the stream takes. Waits only while `queue` finds no room; then
@@ -184,29 +185,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits until all output is in the transport's hands.
+    /// Waits until all output is in the transport's hands. If the peer closes, what waits is dropped, and the end is waited for.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.is_ended() {
-            return Poll::Ready(Err(self.ended().into()));
-        }
         self.tell_time();
         self.write(cx);
-        if self.is_flushed() {
-            self.put_output_away();
-            return Poll::Ready(Ok(()));
-        }
-        self.read_ahead(cx);
-        if self.is_flushed() {
-            return Poll::Ready(Ok(()));
+        if !self.is_flushed() {
+            self.read_ahead(cx);
         }
         if self.is_ended() || self.write_broken {
-            return Poll::Ready(Err(self.refusal(SendError::Closing)));
+            return Poll::Ready(Err(self.ended().into()));
         }
-        Poll::Pending
+        if !self.is_flushed() {
+            return Poll::Pending;
+        }
+        self.put_output_away();
+        Poll::Ready(Ok(()))
     }
 
+    /// Whether all is gone that was queued, and not dropped because the peer closed or broke a rule.
     fn is_flushed(&self) -> bool {
-        self.out.is_empty() && !self.unflushed && !self.write_broken && !self.is_ended()
+        self.out.is_empty() && !self.unflushed && !self.due && (self.endpoint.is_open() || self.closing)
     }
 
     /// Waits for the end of the connection.

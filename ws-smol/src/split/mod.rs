@@ -3,7 +3,6 @@
 mod reader;
 mod writer;
 
-use core::mem;
 use core::task::Context;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,9 +31,9 @@ impl<S> Shared<S> {
 
     /// Ends a step of `half`, and lets the other half know if it changed something.
     fn end_step(&self, half: Half, mut driver: MutexGuard<'_, Box<Driver<S>>>) {
-        let progress = mem::take(&mut driver.progress);
+        let concerned = driver.concerns_other(half);
         drop(driver);
-        if progress {
+        if concerned {
             self.tasks.wake_other(half);
         }
     }
