@@ -28,7 +28,7 @@ where
 fn over_a_narrow_stream() {
     for message_len in [TOTAL, 64 << 10, 1000] {
         run(async {
-            let (mut client, mut server) = open_pair(1000, &Config::default());
+            let (mut client, mut server) = open_pair(20_000, &Config::default());
             let both = smol::future::try_zip(
                 send_then_read(&mut client, message_len),
                 send_then_read(&mut server, message_len),

@@ -5,6 +5,7 @@ mod common;
 use core::error::Error as _;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::io;
 
 use common::{End, expect, frame, open, open_pair, open_server, pipe, put, run};
@@ -218,6 +219,33 @@ fn streams_end_once() {
         let Some(Err(Error::Ended(ended))) = server.next().await else { panic!() };
         assert_eq!(ended.outcome, Outcome::Failed(ProtocolError::ReservedOpcode(3)));
         assert!(server.next().await.is_none());
+    });
+}
+
+/// The server's application keeps the connection after its end, and the client need not wait for that.
+#[test]
+fn the_end_is_told_to_the_peer_at_once() {
+    run(async {
+        let mut config = Config::default();
+        config.close_timeout = Duration::MAX;
+        let (mut client, mut server) = open_pair(1000, &config);
+        // The server's Close is on its way long before the client's comes.
+        server.start_close(StatusCode::NORMAL, "").unwrap();
+        server.flush().await.unwrap();
+        let (read, closed) = smol::future::zip(client.read(), server.close(None, "")).await;
+        assert_eq!(read.unwrap(), None);
+        assert!(closed.unwrap().is_clean());
+        drop(server);
+    });
+    run(async {
+        let mut config = Config::default();
+        config.close_timeout = Duration::from_millis(30);
+        let (mut peer, mut server) = open_server(1000, &config);
+        assert!(!server.close(StatusCode::NORMAL, "").await.unwrap().is_clean());
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"\x88\x02\x03\xe8");
+        drop(server);
     });
 }
 

@@ -90,7 +90,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.news = true;
                 continue;
             }
-            if self.is_ended() || self.poll_turn(cx, read).is_pending() {
+            if self.is_ended() {
+                return self.shut_down(cx);
+            }
+            if self.poll_turn(cx, read).is_pending() {
                 return;
             }
             if !read && self.due {

@@ -240,8 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.write(cx);
             }
             let taken = self.next_event(take);
-            if taken.is_some() || self.is_ended() {
+            if taken.is_some() {
                 return Poll::Ready(taken);
+            }
+            if self.is_ended() {
+                self.shut_down(cx);
+                return Poll::Ready(None);
             }
             ready!(self.poll_turn(cx, true));
         }

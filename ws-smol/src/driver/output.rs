@@ -107,9 +107,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.shut_down(cx);
     }
 
-    /// Shuts down the stream's write half once the last frame left.
-    fn shut_down(&mut self, cx: &mut Context<'_>) {
-        if self.shut_down || !self.endpoint.is_write_closed() {
+    /// Shuts down the stream's write half once the last frame left, and at the end in any case: the peer is not to
+    /// wait until the application drops the connection.
+    pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
+        if self.shut_down || self.write_broken || !(self.is_ended() || self.endpoint.is_write_closed()) {
             return;
         }
         match Pin::new(&mut self.stream).poll_close(cx) {

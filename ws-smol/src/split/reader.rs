@@ -94,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             }
             let mut driver = self.shared.lock();
             if driver.is_ended() {
+                driver.shut_down(&mut cx);
                 return Poll::Ready(driver.end_of_messages());
             }
             let turn = driver.poll_turn(&mut cx, true);
