@@ -4,6 +4,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::frame;
 
+/// What memory for control frames is kept when they have left, in bytes: the engine's own fit.
+const URGENT_KEPT: usize = 512;
+
 /// Bytes to write and not yet taken by the transport, owned by the writer.
 ///
 /// Write what [`pending`](Self::pending) lends, then tell the connection how much the transport accepted with
@@ -68,7 +71,7 @@ impl SendBuffer {
         }
     }
 
-    /// Returns the memory held, in bytes.
+    /// Returns how many bytes the memory at hand has room for, those that wait included.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.data.capacity() + self.urgent.capacity()
@@ -92,7 +95,7 @@ impl SendBuffer {
     /// Appends `parts`, together one frame (or bytes that are no frame, at the start of a connection).
     #[inline]
     pub(crate) fn append(&mut self, header: &[u8], payload: &[u8]) {
-        self.data.reserve(header.len() + payload.len());
+        reserve(&mut self.data, header.len() + payload.len());
         self.data.extend_from_slice(header);
         self.data.extend_from_slice(payload);
     }
@@ -108,12 +111,14 @@ impl SendBuffer {
     /// Queues bytes that are not frames, before anything else.
     pub(crate) fn append_opaque(&mut self, bytes: &[u8]) {
         debug_assert!(self.is_empty());
+        reserve(&mut self.data, bytes.len());
         self.data.extend_from_slice(bytes);
         self.boundary = bytes.len();
     }
 
     /// Queues a control frame, before the data.
     pub(crate) fn append_control(&mut self, frame: &[u8]) {
+        reserve(&mut self.urgent, frame.len());
         self.urgent.extend_from_slice(frame);
     }
 
@@ -133,9 +138,9 @@ impl SendBuffer {
     pub(crate) fn append_last(&mut self, frame: &[u8]) {
         if self.behind {
             self.data.truncate(self.boundary);
-            self.urgent.extend_from_slice(frame);
+            self.append_control(frame);
         } else {
-            self.data.extend_from_slice(frame);
+            self.append(frame, &[]);
         }
     }
 
@@ -172,6 +177,9 @@ impl SendBuffer {
             self.boundary -= n;
             self.data.advance(n);
         } else if n == lent {
+            if self.urgent.capacity() > URGENT_KEPT {
+                self.urgent = BytesMut::new();
+            }
             self.urgent.clear();
             self.urgent_begun = false;
             self.reply_end = 0;
@@ -187,4 +195,24 @@ impl SendBuffer {
     pub fn take(&mut self) -> Bytes {
         mem::take(self).into_bytes()
     }
+}
+
+/// Makes room for `more` bytes, in memory of at most twice what waits then.
+#[inline]
+fn reserve(queue: &mut BytesMut, more: usize) {
+    if queue.capacity() - queue.len() < more {
+        grow(queue, more);
+    }
+}
+
+#[cold]
+fn grow(queue: &mut BytesMut, more: usize) {
+    // `BytesMut::reserve` would grow with the bytes at the front that have left already.
+    if queue.try_reclaim(more) {
+        return;
+    }
+    let len = queue.len();
+    let mut grown = BytesMut::with_capacity((len + more).max(2 * len));
+    grown.extend_from_slice(queue);
+    *queue = grown;
 }

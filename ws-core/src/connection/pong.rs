@@ -17,8 +17,9 @@ pub(super) enum PendingPongs {
 
 impl PendingPongs {
     const INLINE: usize = 22;
-    /// Bytes that are kept. More Pings than that in one wake-up are a flood: the latest is answered.
-    const MAX_LEN: usize = 2048;
+    /// Bytes that are kept. More Pings than that in one wake-up are a flood: the latest is answered. Each byte
+    /// may stand for a Pong of 6, so this bounds what a flood costs in the output too.
+    const MAX_LEN: usize = 512;
 
     /// Remembers to answer a Ping with `data`, of at most 125 bytes.
     pub(super) fn push(&mut self, data: &[u8]) {
@@ -40,6 +41,7 @@ impl PendingPongs {
                 if many.len() + 1 + data.len() > Self::MAX_LEN {
                     many.clear();
                 }
+                many.reserve(1 + data.len());
                 many.push(len);
                 many.extend_from_slice(data);
             }
