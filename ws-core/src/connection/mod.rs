@@ -36,7 +36,18 @@ use timer::{Timer, Timers};
 /// [`handle_transmitted`](Self::handle_transmitted), and sleep until bytes arrive or
 /// [`poll_timeout`](Self::poll_timeout). Spurious calls do nothing; none of them blocks or reads a clock.
 ///
-/// Between messages it holds no heap memory, except the masking keys' generator of a client.
+/// # Memory
+/// Between messages it holds no heap memory, except the generator of a client's masking keys, below 400 bytes.
+/// Otherwise it and its [`SendBuffer`] hold, in bytes, at most the sum of
+/// - `max_message_len + 4` for a message that does not lie whole in one chunk, and of that never more than twice
+///   what was received of it, or what was received and the chunk at hand; none with
+///   [`Delivery::Parts`](crate::Delivery::Parts);
+/// - 136 for a control frame that the end of a chunk cut, and 1,024 for Pings that are not answered yet;
+/// - `2 * (max_output_len + 3,344)` for the output: what the application queued, the Pongs to a flood of Pings,
+///   a keepalive Ping and Close frames. Pings of the application that wait take twice their length on top.
+///
+/// Nothing is reserved for lengths that are only declared. A buffer that grows is there twice for the moment
+/// that it is copied in.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
@@ -181,8 +192,9 @@ impl Connection {
     /// Appends the control frames that are due to `out`; returns whether anything is pending in `out`.
     ///
     /// Each Ping is answered, in its order; but while a Pong waits for the transport, or in a flood, only the
-    /// latest is (RFC 6455, section 5.5.3). Pings and Pongs overtake the data that wait. A Close that answers the peer's, or fails the connection, goes behind the
-    /// data, but drops those that wait because the transport did not take all it was offered.
+    /// latest is (RFC 6455, section 5.5.3). Pings and Pongs overtake the data that wait. A Close that answers the
+    /// peer's, or fails the connection, goes behind the data, but drops those that wait because the transport did
+    /// not take all it was offered.
     ///
     /// Write and call it again until it returns false, or the transport takes no more: another Pong may be due
     /// when the one before has left.
