@@ -133,7 +133,7 @@ impl fmt::Display for AddressError {
 impl core::error::Error for AddressError {}
 
 /// Splits `HOST[:PORT]`; the host without its brackets.
-fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
+pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(AddressError::Ip)?;
         if !host.contains(':') {

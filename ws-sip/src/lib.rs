@@ -34,5 +34,5 @@ pub use syntax::{Position, SyntaxError};
 pub use tracing::Tracing;
 pub use transport::{
     Counters, Ends, FirstClose, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats,
-    Transport, TransportError,
+    Transport, TransportError, TrunkAddress, TrunkTransport,
 };

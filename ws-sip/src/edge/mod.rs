@@ -193,6 +193,11 @@ impl Edge {
         self.upstream.is_some()
     }
 
+    /// Changes the host and port that the upstream is told to send to.
+    pub fn set_upstream_host(&mut self, host: impl Into<String>) {
+        self.config.upstream_host = host.into();
+    }
+
     /// Takes in that a flow is open. Requests go to the upstream's flow that opened last.
     pub fn handle_flow_opened(&mut self, flow: FlowId, side: Side) {
         self.flows.insert(flow, side);
@@ -269,12 +274,11 @@ impl Edge {
             .any(|own| HostPort::parse(own.as_bytes()).is_ok_and(|own| own.is_same(at)))
     }
 
-    /// The flow that a URI of ours names: `Some(None)` if it is ours and the flow is not.
+    /// The flow that a URI of ours names: `Some(None)` if it is ours by its address and names none. A token is
+    /// ours whatever the address, which may have changed since.
     fn flow_of_uri(&self, uri: &SipUri<'_>) -> Option<Option<FlowId>> {
-        if !self.is_own(&uri.at) {
-            return None;
-        }
-        Some(uri.user.and_then(|user| self.tokens.flow(user)))
+        let flow = uri.user.and_then(|user| self.tokens.flow(user));
+        (flow.is_some() || self.is_own(&uri.at)).then_some(flow)
     }
 
     /// A branch for our Via that a retransmission, CANCEL or ACK of the same transaction gets again (RFC 3261

@@ -29,8 +29,7 @@ impl Edge {
             }
         }
         let token = found.via.params.into_iter().flatten().find(|param| param.is(VIA_PARAMETER));
-        let token = token.and_then(|param| param.value).filter(|_| self.is_own(&found.via.sent_by));
-        let to = token.and_then(|token| self.tokens.flow(token)).ok_or(Refused::StrayResponse)?;
+        let to = token.and_then(|param| self.tokens.flow(param.value?)).ok_or(Refused::StrayResponse)?;
         let next = message.values(Header::Via).nth(1).ok_or(Refused::Malformed(Fault::Missing("Via")))?;
         let next = Via::parse(next.bytes).map_err(|error| Refused::Malformed(Fault::Value("Via", error)))?;
         let wanted = side.other();

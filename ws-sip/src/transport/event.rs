@@ -19,6 +19,13 @@ pub enum FlowEvent<'a> {
         /// The heads of the opening handshake, and the subprotocol.
         opened: &'a Opened,
     },
+    /// A connection to a SIP server is there, over TCP or UDP; it ends as any flow does.
+    TrunkOpened {
+        /// The flow.
+        flow: FlowId,
+        /// Who opened it, between which addresses.
+        ends: Ends,
+    },
     /// A SIP message came.
     Message {
         /// Where it came from, and where a response to it must go.

@@ -1,3 +1,4 @@
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::io;
@@ -5,13 +6,16 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use mio::{Interest, Registry, Token};
-use ws_core::{Chunk, CloseFrame, Endpoint, Instant, KeySource, Response, SendBuffer, Side, StatusCode};
+use ws_core::{
+    Chunk, CloseFrame, Endpoint, Instant, KeySource, Outcome, Response, SendBuffer, Side, StatusCode,
+};
 
 use super::clock::Clock;
 use super::event::{Counters, Ends, FirstClose};
-use super::outgoing::{Connecting, Outgoing, Resolver, Target};
+use super::outgoing::{Connecting, Outgoing, Purpose, Resolver, Target};
 use super::stats::Stats;
 use super::timers::Deadlines;
+use super::trunk::{Trunk, TrunkAddress, TrunkTransport};
 use super::{FIRST_FLOW, config, outgoing};
 use crate::address::Destination;
 use crate::flow::FlowId;
@@ -67,9 +71,12 @@ pub(super) struct Flow {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is what nearly all flows are")]
 pub(super) enum Link {
     /// An outgoing flow without a TCP connection.
     Connecting(Connecting),
+    /// SIP over TCP or UDP.
+    Trunk(Box<Trunk>),
     /// From the opening handshake on.
     Up { stream: mio::net::TcpStream, endpoint: Endpoint, out: SendBuffer },
 }
@@ -135,7 +142,7 @@ impl Flows {
                     flow.outgoing.as_mut().ok_or(SendError::Refused(ws_core::SendError::NotOpen))?;
                 return outgoing.queue(message, max_output_len);
             }
-            flow.send(message)
+            flow.send(message, max_output_len)
         })
     }
 
@@ -161,13 +168,27 @@ impl Flows {
         }
         let request = outgoing::request(destination, port, options).ok_or(SendError::Unreachable)?;
         let deadline = self.now + self.settings.ws_handshake_timeout;
-        let link = Link::Connecting(Connecting::new(request, deadline));
+        Ok(self.start(target, Purpose::WebSocket(Box::new(request)), deadline))
+    }
+
+    /// Returns the flow that leads to a SIP server over TCP or UDP, and starts to open one if there is none.
+    pub fn open_trunk(&mut self, address: &TrunkAddress, transport: TrunkTransport) -> FlowId {
+        let target = Target::trunk(address, transport);
+        if let Some(&flow) = self.destinations.get(&target) {
+            return flow;
+        }
+        let deadline = self.now + self.settings.ws_handshake_timeout;
+        self.start(target, Purpose::Trunk(transport), deadline)
+    }
+
+    fn start(&mut self, target: Target, purpose: Purpose, deadline: Instant) -> FlowId {
+        let link = Link::Connecting(Connecting::new(purpose, deadline));
         let outgoing = Box::new(Outgoing::new(target.clone()));
         let flow = self.insert(link, Ends::unknown(), Some(outgoing));
         self.destinations.insert(target.clone(), flow);
         self.resolver.resolve(flow, target);
         self.arm(flow, deadline);
-        Ok(flow)
+        flow
     }
 
     /// Sends a WebSocket Ping; the Pong shows that the flow lives.
@@ -205,8 +226,10 @@ impl Flows {
     /// [`SendError::NoSuchFlow`].
     pub fn abort(&mut self, flow: FlowId) -> Result<(), SendError> {
         self.with(flow, |flow, _| {
-            if let Link::Up { endpoint, .. } = &mut flow.link {
-                endpoint.abort();
+            match &mut flow.link {
+                Link::Up { endpoint, .. } => endpoint.abort(),
+                Link::Trunk(trunk) => drop(trunk.end.get_or_insert(Outcome::Aborted)),
+                Link::Connecting(_) => {}
             }
             Ok(())
         })
@@ -222,7 +245,7 @@ impl Flows {
             Link::Up { endpoint, .. } => {
                 endpoint.respond(now, response).map_err(|_| SendError::Refused(ws_core::SendError::Closing))
             }
-            Link::Connecting(_) => Err(SendError::NoSuchFlow),
+            Link::Connecting(_) | Link::Trunk(_) => Err(SendError::NoSuchFlow),
         })
     }
 
@@ -334,8 +357,39 @@ impl Flows {
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let Some(flow) = self.flow_mut(id) else { return Ok(()) };
         let Link::Connecting(connecting) = &flow.link else { return Ok(()) };
-        let endpoint = Endpoint::client(connecting.request(), &client, KeySource::from_seed(seed), now);
-        flow.link = Link::Up { stream, endpoint, out: SendBuffer::new() };
+        flow.link = match connecting.purpose() {
+            Purpose::WebSocket(request) => {
+                let endpoint = Endpoint::client(request, &client, KeySource::from_seed(seed), now);
+                Link::Up { stream, endpoint, out: SendBuffer::new() }
+            }
+            Purpose::Trunk(_) => Link::Trunk(Box::new(Trunk::tcp(stream, client.max_message_len))),
+        };
+        flow.ends = ends;
+        self.mark(id);
+        Ok(())
+    }
+
+    /// Takes in an accepted connection of a SIP server.
+    pub(super) fn accept_trunk(&mut self, stream: mio::net::TcpStream, ends: Ends) -> io::Result<FlowId> {
+        stream.set_nodelay(true)?;
+        let mut trunk = Trunk::tcp(stream, self.settings.ws_max_message_len);
+        trunk.register(&self.registry, Token(FIRST_FLOW + self.next_index()))?;
+        let flow = self.insert(Link::Trunk(Box::new(trunk)), ends, None);
+        self.mark(flow);
+        Ok(flow)
+    }
+
+    /// Binds a UDP socket that exchanges datagrams with one address.
+    pub(super) fn bind_udp(&mut self, id: FlowId, peer: SocketAddr) -> io::Result<()> {
+        let any: IpAddr =
+            if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = mio::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
+        socket.connect(peer)?;
+        let ends = Ends { peer, local: socket.local_addr()?, is_incoming: false };
+        let mut trunk = Trunk::udp(socket, self.settings.ws_max_message_len);
+        trunk.register(&self.registry, Token(FIRST_FLOW + index_of(id)))?;
+        let Some(flow) = self.flow_mut(id) else { return Ok(()) };
+        flow.link = Link::Trunk(Box::new(trunk));
         flow.ends = ends;
         self.mark(id);
         Ok(())
@@ -344,9 +398,9 @@ impl Flows {
     /// Sends what waited for the flow to open.
     pub(super) fn send_queued(&mut self, id: FlowId) {
         let draining = self.draining.is_some();
-        let _ = self.with(id, |flow, _| {
+        let _ = self.with(id, |flow, max_output_len| {
             for message in flow.outgoing.as_mut().map(|outgoing| outgoing.take_queue()).unwrap_or_default() {
-                flow.send(&message)?;
+                flow.send(&message, max_output_len)?;
             }
             Ok(())
         });
@@ -360,6 +414,9 @@ impl Flows {
         let now = self.now;
         let Some(flow) = self.flow_mut(id) else { return false };
         flow.is_dirty = false;
+        if matches!(flow.link, Link::Trunk(_)) {
+            return self.flush_trunk(id);
+        }
         let Link::Up { stream, endpoint, out } = &mut flow.link else { return false };
         while endpoint.poll_transmit(now, out) && !flow.is_blocked {
             match io::Write::write(stream, out.pending()) {
@@ -389,6 +446,34 @@ impl Flows {
             self.arm(id, at);
         }
         ended
+    }
+
+    fn flush_trunk(&mut self, id: FlowId) -> bool {
+        let (now, timeout) = (self.now, self.settings.ws_send_timeout);
+        let Some(flow) = self.flow_mut(id) else { return false };
+        let Link::Trunk(trunk) = &mut flow.link else { return false };
+        if trunk.end.is_some() {
+            trunk.shut_down();
+            return true;
+        }
+        match trunk.flush() {
+            Ok(true) => {
+                trunk.blocked_since = None;
+                flow.is_blocked = false;
+            }
+            Ok(false) => {
+                flow.is_blocked = true;
+                let since = *trunk.blocked_since.get_or_insert(now);
+                if !timeout.is_zero() {
+                    self.arm(id, since + timeout);
+                }
+            }
+            Err(_) => {
+                trunk.end = Some(Outcome::TransportLost);
+                return true;
+            }
+        }
+        false
     }
 
     /// Returns the next flow that has something to send.
@@ -434,6 +519,7 @@ impl Flows {
         match &mut flow.link {
             Link::Up { stream, .. } => drop(self.registry.deregister(stream)),
             Link::Connecting(connecting) => connecting.deregister(&self.registry),
+            Link::Trunk(trunk) => trunk.deregister(&self.registry),
         }
         if self.slots.len() == self.free.len() && self.slots.len() > 1024 {
             self.forget_places();
@@ -499,13 +585,19 @@ impl Flows {
     ) -> Result<(), SendError> {
         self.with(id, |flow, _| match &mut flow.link {
             Link::Up { endpoint, out, .. } => act(endpoint, out).map_err(SendError::Refused),
-            Link::Connecting(_) => Err(SendError::Refused(ws_core::SendError::NotOpen)),
+            Link::Connecting(_) | Link::Trunk(_) => Err(SendError::Refused(ws_core::SendError::NotOpen)),
         })
     }
 }
 
 impl Flow {
-    fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+    fn send(&mut self, message: &[u8], max_output_len: usize) -> Result<(), SendError> {
+        if let Link::Trunk(trunk) = &mut self.link {
+            trunk.queue(message, max_output_len)?;
+            self.counters.messages_out += 1;
+            self.counters.bytes_out += message.len() as u64;
+            return Ok(());
+        }
         let Link::Up { endpoint, out, .. } = &mut self.link else {
             return Err(SendError::Refused(ws_core::SendError::NotOpen));
         };
@@ -526,6 +618,9 @@ impl Flow {
 
     /// Answers a keepalive in the kind it came in (RFC 5626, section 4.4.1).
     pub(super) fn answer_keepalive(&mut self, kind: ws_core::Kind) {
+        if let Link::Trunk(trunk) = &mut self.link {
+            let _ = trunk.queue(sip::PONG, usize::MAX);
+        }
         if let Link::Up { endpoint, out, .. } = &mut self.link {
             // A flow that is closing, or whose output is full, needs no answer.
             let _ = match kind {
@@ -543,7 +638,7 @@ impl Flow {
     ) -> Option<ws_core::Event<'b>> {
         match &mut self.link {
             Link::Up { endpoint, .. } => endpoint.poll_event(now, chunk),
-            Link::Connecting(_) => None,
+            Link::Connecting(_) | Link::Trunk(_) => None,
         }
     }
 }

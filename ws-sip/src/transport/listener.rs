@@ -16,14 +16,21 @@ pub(super) struct Listener {
     local: SocketAddr,
     /// Goes on accepting then: the edge was seen, and it does not come again.
     pub(super) retry_at: Option<Instant>,
+    /// For SIP over TCP, not WebSocket.
+    pub(super) is_trunk: bool,
 }
 
 impl Listener {
-    pub(super) fn bind(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn bind(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        is_trunk: bool,
+    ) -> io::Result<Self> {
         let mut socket = mio::net::TcpListener::bind(address)?;
         let local = socket.local_addr()?;
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Self { socket, local, retry_at: None })
+        Ok(Self { socket, local, retry_at: None, is_trunk })
     }
 
     pub(super) const fn local(&self) -> SocketAddr {

@@ -33,6 +33,7 @@ mod outgoing;
 mod run;
 mod stats;
 mod timers;
+mod trunk;
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -45,6 +46,7 @@ pub use event::{Counters, Ends, FirstClose, FlowEvent, NotOpened};
 pub use flows::{Flows, OpenOptions, SendError};
 pub use handle::Handle;
 pub use stats::Stats;
+pub use trunk::{TrunkAddress, TrunkTransport};
 
 use crate::address::ListenAddress;
 use crate::settings::Settings;
@@ -120,7 +122,24 @@ impl Transport {
         if token == WAKER {
             return Err(failed(io::Error::other("too many listeners")));
         }
-        let listener = Listener::bind(address, self.poll.registry(), token).map_err(failed)?;
+        let listener = Listener::bind(address, self.poll.registry(), token, false).map_err(failed)?;
+        let local = listener.local();
+        self.listeners.push(listener);
+        Ok(local)
+    }
+
+    /// Listens for connections of a SIP server over TCP, without WebSocket: they come as
+    /// [`FlowEvent::TrunkOpened`].
+    ///
+    /// # Errors
+    /// [`TransportError::Listen`].
+    pub fn listen_trunk(&mut self, address: SocketAddr) -> Result<SocketAddr, TransportError> {
+        let failed = |error| TransportError::Listen(address, error);
+        let token = Token(self.listeners.len());
+        if token == WAKER {
+            return Err(failed(io::Error::other("too many listeners")));
+        }
+        let listener = Listener::bind(address, self.poll.registry(), token, true).map_err(failed)?;
         let local = listener.local();
         self.listeners.push(listener);
         Ok(local)

@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token, Waker};
 use ws_core::{ClientRequest, Instant};
 
 use super::flows::{OpenOptions, SendError};
+use super::trunk::{TrunkAddress, TrunkTransport};
 use crate::address::Destination;
 use crate::flow::FlowId;
 
@@ -20,11 +21,17 @@ use crate::flow::FlowId;
 pub(super) struct Target {
     host: String,
     port: u16,
+    /// `None` for WebSocket.
+    trunk: Option<TrunkTransport>,
 }
 
 impl Target {
     pub(super) fn new(destination: &Destination, port: u16) -> Self {
-        Self { host: destination.host.to_ascii_lowercase(), port }
+        Self { host: destination.host.to_ascii_lowercase(), port, trunk: None }
+    }
+
+    pub(super) fn trunk(address: &TrunkAddress, transport: TrunkTransport) -> Self {
+        Self { host: address.host.to_ascii_lowercase(), port: address.port, trunk: Some(transport) }
     }
 }
 
@@ -77,7 +84,7 @@ impl Outgoing {
 /// An outgoing flow on its way to a TCP connection: all addresses of the host are tried in turn.
 #[derive(Debug)]
 pub(super) struct Connecting {
-    request: ClientRequest,
+    purpose: Purpose,
     pub(super) deadline: Instant,
     addresses: VecDeque<SocketAddr>,
     /// The address that was tried last.
@@ -85,13 +92,26 @@ pub(super) struct Connecting {
     stream: Option<TcpStream>,
 }
 
+/// What an outgoing flow is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// WebSocket, by this opening handshake.
+    WebSocket(Box<ClientRequest>),
+    /// SIP as it is.
+    Trunk(TrunkTransport),
+}
+
 impl Connecting {
-    pub(super) const fn new(request: ClientRequest, deadline: Instant) -> Self {
-        Self { request, deadline, addresses: VecDeque::new(), tried: None, stream: None }
+    pub(super) const fn new(purpose: Purpose, deadline: Instant) -> Self {
+        Self { purpose, deadline, addresses: VecDeque::new(), tried: None, stream: None }
     }
 
-    pub(super) const fn request(&self) -> &ClientRequest {
-        &self.request
+    pub(super) const fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    pub(super) fn next_address(&mut self) -> Option<SocketAddr> {
+        self.addresses.pop_front()
     }
 
     pub(super) fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {

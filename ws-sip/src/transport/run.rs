@@ -2,10 +2,12 @@ use core::time::Duration;
 use std::io::{self, Read as _};
 
 use mio::Token;
-use ws_core::{Chunk, CloseFrame, Event, Instant, Message, Outcome, Response, Side};
+use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcome, Response, Side};
 
 use super::event::{Ends, FlowEvent, NotOpened};
 use super::flows::{Flows, Link};
+use super::outgoing::Purpose;
+use super::trunk::{Decoded, TrunkTransport};
 use super::{FIRST_FLOW, Transport, WAKER};
 use crate::flow::FlowId;
 use crate::sip::Received;
@@ -100,7 +102,13 @@ impl Transport {
                     self.flows.stats.accepted += 1;
                     // A wildcard listener's connections have addresses of their own.
                     let local = stream.local_addr().unwrap_or(local);
-                    self.flows.accept(stream, Ends { peer, local, is_incoming: true })?;
+                    let ends = Ends { peer, local, is_incoming: true };
+                    if listener.is_trunk {
+                        let flow = self.flows.accept_trunk(stream, ends)?;
+                        open_trunk(&mut self.flows, flow, handler);
+                    } else {
+                        self.flows.accept(stream, ends)?;
+                    }
                     Ok(true)
                 });
                 match accepted {
@@ -128,7 +136,7 @@ impl Transport {
         let now = flows.now;
         while let Some((at, flow)) = flows.deadlines.expire(now) {
             let flow = FlowId(flow);
-            let draining = flows.draining.is_some();
+            let (draining, send_timeout) = (flows.draining.is_some(), flows.settings.ws_send_timeout);
             let Some(state) = flows.flow_mut(flow) else { continue };
             if state.armed != at {
                 continue;
@@ -145,6 +153,12 @@ impl Transport {
                 Link::Connecting(connecting) => {
                     let deadline = connecting.deadline;
                     flows.arm(flow, deadline);
+                }
+                Link::Trunk(trunk) => {
+                    if trunk.blocked_since.is_some_and(|since| since + send_timeout <= now) {
+                        trunk.end.get_or_insert(Outcome::TimedOut(Deadline::Send));
+                    }
+                    flows.mark(flow);
                 }
             }
         }
@@ -167,7 +181,7 @@ fn ready(
     let registry_token = Token(FIRST_FLOW + (id.0 & 0xffff_ffff) as usize);
     let Some(flow) = flows.flow_mut(id) else { return false };
     match &mut flow.link {
-        Link::Up { .. } => {
+        Link::Up { .. } | Link::Trunk(_) => {
             if is_writable && flow.is_blocked {
                 flow.is_blocked = false;
                 flows.mark(id);
@@ -177,7 +191,10 @@ fn ready(
         Link::Connecting(connecting) => match connecting.attempt() {
             Ok(None) => false,
             Ok(Some(stream)) => match flows.connected(id, stream) {
-                Ok(()) => true,
+                Ok(()) => {
+                    open_trunk(flows, id, handler);
+                    true
+                }
                 Err(error) => {
                     not_connected(flows, id, &error, handler);
                     false
@@ -206,6 +223,12 @@ fn read(
     for _ in 0..READS_A_TURN {
         let now = flows.now;
         let Some(flow) = flows.flow_mut(id) else { return false };
+        if let Link::Trunk(_) = flow.link {
+            if !read_trunk(flows, id, scratch, handler) {
+                return false;
+            }
+            continue;
+        }
         let Link::Up { stream, endpoint, .. } = &mut flow.link else { return false };
         match stream.read(scratch) {
             Ok(0) => {
@@ -248,8 +271,6 @@ fn drive(
         match flow.poll_event(now, &mut chunk) {
             None => break,
             Some(Event::Message(message)) => {
-                flow.counters.messages_in += 1;
-                flow.counters.bytes_in += message.as_bytes().len() as u64;
                 receive(flows, id, &message, handler);
             }
             Some(Event::Open(opened)) => {
@@ -296,7 +317,7 @@ fn ended(
     flows.stats.not_opened += 1;
     let (request, response) = match &flow.link {
         Link::Up { endpoint, .. } => (endpoint.raw_request(), endpoint.raw_response()),
-        Link::Connecting(_) => (&[][..], &[][..]),
+        Link::Connecting(_) | Link::Trunk(_) => (&[][..], &[][..]),
     };
     let response = match outcome {
         Outcome::Rejected(error) => error.head().raw(),
@@ -313,7 +334,20 @@ fn receive(
     message: &Message<'_>,
     handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
 ) {
-    let (bytes, kind) = (message.as_bytes(), message.kind());
+    receive_bytes(flows, id, message.as_bytes(), message.kind(), handler);
+}
+
+fn receive_bytes(
+    flows: &mut Flows,
+    id: FlowId,
+    bytes: &[u8],
+    kind: Kind,
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) {
+    if let Some(flow) = flows.flow_mut(id) {
+        flow.counters.messages_in += 1;
+        flow.counters.bytes_in += bytes.len() as u64;
+    }
     match Received::parse(bytes) {
         Ok(Received::Sip(message)) => {
             flows.stats.messages_in += 1;
@@ -334,11 +368,97 @@ fn receive(
     }
 }
 
+/// Tells that a trunk is there, if the flow is one.
+fn open_trunk(flows: &mut Flows, id: FlowId, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
+    let now = flows.now;
+    let Some(flow) = flows.flow_mut(id) else { return };
+    if !matches!(flow.link, Link::Trunk(_)) {
+        return;
+    }
+    flow.is_open = true;
+    flow.opened_at = now;
+    let ends = flow.ends;
+    flows.stats.opened += 1;
+    handler(flows, FlowEvent::TrunkOpened { flow: id, ends });
+    flows.send_queued(id);
+}
+
+/// Reads once from a trunk, and hands on the messages. Returns whether there may be more.
+fn read_trunk(
+    flows: &mut Flows,
+    id: FlowId,
+    scratch: &mut [u8],
+    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
+) -> bool {
+    let Some(flow) = flows.flow_mut(id) else { return false };
+    let Link::Trunk(trunk) = &mut flow.link else { return false };
+    let is_datagram = trunk.is_datagram();
+    let n = match trunk.read(scratch) {
+        Ok(None) => return false,
+        Ok(Some(0)) if !is_datagram => {
+            trunk.end.get_or_insert(Outcome::Vanished);
+            flows.mark(id);
+            return false;
+        }
+        Ok(Some(n)) => n,
+        Err(_) => {
+            trunk.end.get_or_insert(Outcome::TransportLost);
+            flows.mark(id);
+            return false;
+        }
+    };
+    if is_datagram {
+        // Keepalives between servers are nobody's message.
+        if n > 4 {
+            receive_bytes(flows, id, &scratch[..n], Kind::Binary, handler);
+        }
+        return true;
+    }
+    let mut decoder = trunk.take_decoder();
+    decoder.push(&scratch[..n]);
+    loop {
+        let len = match decoder.next() {
+            Ok(None) => break,
+            Ok(Some(Decoded::Message(len))) => {
+                receive_bytes(flows, id, &decoder.bytes()[..len], Kind::Binary, handler);
+                len
+            }
+            Ok(Some(Decoded::Keepalive(len))) => {
+                flows.stats.keepalives_in += 1;
+                if let Some(flow) = flows.flow_mut(id) {
+                    flow.answer_keepalive(Kind::Binary);
+                }
+                len
+            }
+            Err(_) => {
+                // Where the next message would start nobody can tell.
+                flows.stats.refused_messages += 1;
+                let _ = flows.abort(id);
+                break;
+            }
+        };
+        decoder.advance(len);
+    }
+    if let Some(flow) = flows.flow_mut(id)
+        && let Link::Trunk(trunk) = &mut flow.link
+    {
+        trunk.put_decoder(decoder);
+    }
+    flows.mark(id);
+    true
+}
+
 /// Writes what the flows have to send, and reports those that end by it.
 fn flush(flows: &mut Flows, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
     while let Some(flow) = flows.next_dirty() {
         if flows.flush(flow) {
-            drive(flows, flow, Chunk::empty(), handler);
+            match flows.flow(flow).map(|flow| &flow.link) {
+                Some(Link::Trunk(trunk)) => {
+                    let outcome = trunk.end.clone().unwrap_or(Outcome::Aborted);
+                    ended(flows, flow, &outcome, handler);
+                }
+                _ => drive(flows, flow, Chunk::empty(), handler),
+            }
         }
     }
 }
@@ -369,6 +489,13 @@ fn connect(flows: &mut Flows, id: FlowId, token: Token, handler: &mut impl FnMut
     };
     let Some(flow) = flows.flow_mut(id) else { return };
     let Link::Connecting(connecting) = &mut flow.link else { return };
+    if let Purpose::Trunk(TrunkTransport::Udp) = connecting.purpose() {
+        let peer = connecting.next_address().ok_or_else(|| io::ErrorKind::NotFound.into());
+        return match peer.and_then(|peer| flows.bind_udp(id, peer)) {
+            Ok(()) => open_trunk(flows, id, handler),
+            Err(error) => not_connected(flows, id, &error, handler),
+        };
+    }
     if let Err(error) = connecting.connect(&registry, token) {
         not_connected(flows, id, &error, handler);
     }
@@ -385,7 +512,7 @@ fn not_connected(
     flows.stats.not_opened += 1;
     let ends = match &flow.link {
         Link::Connecting(connecting) => connecting.tried.map_or(flow.ends, Ends::towards),
-        Link::Up { .. } => flow.ends,
+        Link::Up { .. } | Link::Trunk(_) => flow.ends,
     };
     let why = NotOpened::Connect(error);
     handler(flows, FlowEvent::NotOpened { flow: id, ends, why, request: &[], response: &[] });
