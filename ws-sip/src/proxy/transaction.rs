@@ -167,6 +167,14 @@ impl Transactions {
         self.stored_len
     }
 
+    /// Whether no table holds anything.
+    #[cfg(test)]
+    pub(super) fn is_clean(&self) -> bool {
+        let tables =
+            [self.entries.len(), self.keys.len(), self.flows.len(), self.deadlines.len(), self.stored_len];
+        tables == [0; 5]
+    }
+
     /// A number that no transaction had before.
     pub(super) fn next_id(&mut self) -> u64 {
         self.last += 1;

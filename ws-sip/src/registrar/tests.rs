@@ -164,6 +164,16 @@ fn what_removes_nothing_leaves_nothing() {
     assert_empty(&registrar);
 }
 
+#[test]
+fn a_contact_that_comes_and_goes_in_one_request() {
+    let mut registrar = registrar();
+    let contacts = ["<sip:a@a.invalid>;expires=600", "<sip:a@a.invalid>;expires=0"];
+    send(&mut registrar, 0, ONE, Request { contacts: &contacts, ..REQUEST }).unwrap();
+    assert!(registrar.is_empty());
+    registrar.handle_timeout(at(3600));
+    assert_empty(&registrar);
+}
+
 /// RFC 3261 section 10.2.2.
 #[test]
 fn the_wildcard() {

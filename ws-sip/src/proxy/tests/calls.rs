@@ -64,7 +64,7 @@ fn a_call_and_requests_of_both_sides_in_all_pairings() {
         in_dialog(&mut net, &mut bob, &alice, "BYE", &mut to_alice);
         net.settle();
         assert_eq!(net.proxy.stats().stray_responses + net.proxy.stats().stray_acks, 0);
-        assert_eq!(net.proxy.transactions.stored_len(), 0);
+        assert!(net.proxy.transactions.is_clean());
     }
 }
 

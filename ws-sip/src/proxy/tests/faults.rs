@@ -108,8 +108,7 @@ fn both_vanish() {
             alice.expect(&mut net, 480);
             net.close(alice.flow);
         }
-        assert_eq!(net.proxy.transactions(), 0);
-        assert_eq!(net.proxy.transactions.stored_len(), 0);
+        assert!(net.proxy.transactions.is_clean());
         assert!(net.proxy.registrar().is_empty());
     }
 }

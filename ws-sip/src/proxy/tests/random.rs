@@ -241,8 +241,8 @@ proptest! {
         world.net.advance(181 + 32 + 32);
         world.read();
         world.check_finals();
-        prop_assert_eq!(world.net.proxy.transactions(), 0);
-        prop_assert_eq!(world.net.proxy.transactions.stored_len(), 0);
+        prop_assert!(world.net.proxy.transactions.is_clean(), "{:?}", world.net.proxy.transactions);
+        prop_assert!(world.net.proxy.flows.values().all(|flow| flow.transactions == 0));
         for peer in world.peers.iter().flatten() {
             for sent in peer.sent.iter().filter(|(_, method)| method == "INVITE") {
                 prop_assert!(world.lost_response || peer.finals.contains_key(sent), "{:?} was never answered", sent);
@@ -253,6 +253,7 @@ proptest! {
         }
         prop_assert!(world.net.proxy.registrar().is_empty());
         prop_assert!(world.net.proxy.flows.is_empty());
+        prop_assert!(world.net.proxy.transactions.is_clean());
         world.net.advance(3600);
         prop_assert_eq!(world.net.proxy.poll_timeout(), None);
     }

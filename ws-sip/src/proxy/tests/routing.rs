@@ -5,6 +5,7 @@ use super::*;
 use crate::flow::{FlowId, FlowToken};
 use crate::proxy::{FlowInfo, Refused};
 use crate::sip::{Fault, ValueError};
+use core::time::Duration;
 
 fn options(net: &mut Net, ua: &mut Ua, target: &str) -> Text {
     let mut dialog = ua.to(target);
@@ -272,6 +273,37 @@ fn the_last_of_our_routes_names_the_flow_and_others_stay() {
     alice.send(&mut net, "MESSAGE", &mut dialog, "hello");
     assert_eq!(bob.incoming(&mut net, "MESSAGE").one("Route"), "<sip:next.example.org;lr>");
     net.settle();
+}
+
+/// A token counts only where we wrote it.
+#[test]
+fn a_token_under_another_name_is_none() {
+    let mut net = Net::new();
+    let mut alice = Ua::registered(&mut net, "alice", Stack::JsSip);
+    let bob = Ua::registered(&mut net, "bob", Stack::SipJs);
+    let mut dialog = alice.to("sip:bob@example.com");
+    for host in ["proxy.example.org:8080", "proxy.example.com", "proxy.example.com:8081"] {
+        dialog.route = vec![token(alice.flow).replace("proxy.example.com:8080", host)];
+        alice.send(&mut net, "MESSAGE", &mut dialog, "hello");
+        bob.incoming(&mut net, "MESSAGE");
+    }
+    net.settle();
+}
+
+/// A late timer makes no binding last longer.
+#[test]
+fn a_binding_past_its_time_is_not_used() {
+    let mut net = Net::new();
+    let mut alice = Ua::registered(&mut net, "alice", Stack::JsSip);
+    let bob = Ua::registered(&mut net, "bob", Stack::JsSip);
+    net.now += Duration::from_secs(599);
+    let mut dialog = alice.to("sip:bob@example.com");
+    alice.send(&mut net, "MESSAGE", &mut dialog, "hello");
+    bob.incoming(&mut net, "MESSAGE");
+    net.now += Duration::from_secs(1);
+    for target in ["sip:bob@example.com", bob.gruu.as_deref().unwrap(), &bob.contact] {
+        assert_eq!(options(&mut net, &mut alice, target).status(), 480, "{target}");
+    }
 }
 
 /// RFC 3261 section 16.4: a strict router before us has put our URI into the Request-URI.
