@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod program {
+    pub(crate) mod core;
     pub(crate) mod log;
     pub(crate) mod options;
     pub(crate) mod page;
+    pub(crate) mod report;
     pub(crate) mod serve;
 }
 

@@ -17,6 +17,7 @@ mod forward;
 mod response;
 mod token;
 mod transactions;
+mod upstream;
 
 use core::fmt;
 use core::hash::{Hash as _, Hasher as _};
@@ -29,6 +30,7 @@ use crate::proxy::Refused;
 use crate::sip::{HostPort, Message, SipUri, StartLine};
 use token::Tokens;
 use transactions::Transactions;
+pub use upstream::Upstream;
 
 /// How the edge and the upstream reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,11 @@
 //! The command line.
 
 use core::fmt::Write as _;
+use core::net::SocketAddr;
 use std::io::Read as _;
 
 use lexopt::Arg;
+use ws_sip::edge::Upstream;
 use ws_sip::settings::{PARAMETERS, SettingError, Settings};
 use ws_sip::{ConfigFile, ListenAddress, TraceFilter};
 
@@ -27,6 +29,10 @@ pub(crate) struct Options {
     /// `None`: the address of the first listener.
     pub(crate) host: Option<String>,
     pub(crate) domains: Vec<String>,
+    /// `Some`: an edge in front of this server.
+    pub(crate) upstream: Option<Upstream>,
+    /// Where its connections are listened for, with TCP.
+    pub(crate) upstream_socket: Option<SocketAddr>,
     pub(crate) log: Level,
     /// What the configuration file says about which connections are traced.
     pub(crate) trace_filter: Option<TraceFilter>,
@@ -45,6 +51,8 @@ pub(crate) fn parse(
         sockets: Vec::new(),
         host: None,
         domains: Vec::new(),
+        upstream: None,
+        upstream_socket: None,
         log: Level::Info,
         trace_filter: None,
         notices: Vec::new(),
@@ -86,6 +94,16 @@ pub(crate) fn parse(
             }
             "host" => options.host = Some(value),
             "domain" => options.domains.push(value),
+            "upstream" => {
+                let upstream = value.parse().map_err(|error| format!("`--upstream {value}`: {error}"))?;
+                options.upstream = Some(upstream);
+            }
+            "upstream-socket" => {
+                let socket = value.parse().map_err(|_| {
+                    format!("`--upstream-socket` takes IP:PORT, IPv6 in brackets, not `{value}`")
+                })?;
+                options.upstream_socket = Some(socket);
+            }
             "log" => {
                 options.log = value
                     .parse()
@@ -167,7 +185,7 @@ pub(crate) fn read_file(path: &str) -> Result<String, String> {
 
 const MAX_FILE_LEN: u64 = 1 << 20;
 
-const KNOWN: &[&str] = &["config", "socket", "host", "domain", "log"];
+const KNOWN: &[&str] = &["config", "socket", "host", "domain", "upstream", "upstream-socket", "log"];
 
 /// Returns the help text.
 pub(crate) fn help() -> String {
@@ -187,6 +205,8 @@ pub(crate) fn help() -> String {
     line("socket", "ws:IP[:PORT]", "listen here; may be repeated; IPv6 in brackets");
     line("host", "HOST[:PORT]", "own name in Via and Record-Route (the first socket)");
     line("domain", "NAME", "a domain that is served; may be repeated (any)");
+    line("upstream", "sip:HOST[:PORT];transport=tcp|udp|ws", "be an edge proxy in front of this server");
+    line("upstream-socket", "IP:PORT", "where its TCP connections are accepted (any free port)");
     line("log", "error|warn|info|debug", "how much goes to standard error (info)");
     for parameter in PARAMETERS {
         line(&parameter.name.replace('_', "-"), parameter.value, parameter.help);

@@ -1,15 +1,18 @@
 //! The program's loop: the transport's events into the registrar and proxy, its messages back out.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::Write as _;
 
-use ws_core::Outcome;
-use ws_sip::proxy::{self, Action, FlowInfo, Proxy};
-use ws_sip::{FlowEvent, Flows, NotOpened, Transport};
+use ws_sip::edge::{self, Edge, UpstreamTransport};
+use ws_sip::proxy::{self, Proxy};
+use ws_sip::{FlowEvent, Flows, Transport};
 
+use super::core::{Core, EdgeCore};
 use super::log::{Level, Log};
 use super::options::Options;
 use super::page;
+use super::report::report;
 
 /// How long the flows have to close when the program ends.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -45,8 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     for &socket in &options.sockets {
         sockets.push(transport.listen(socket).map_err(|error| error.to_string())?);
     }
-    let mut proxy = Proxy::new(proxy_config(options, sockets[0].to_string()), seed()?)
-        .map_err(|error| error.to_string())?;
+    let mut core = core(options, &mut transport, sockets[0].to_string())?;
     stop_on_signal(&transport)?;
 
     let mut out = std::io::stdout().lock();
@@ -59,63 +61,52 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 
     while !transport.flows().is_drained() {
         let now = since_start(transport.flows());
-        let timeout = proxy.poll_timeout().map(|at| at.saturating_sub(now));
+        let timeout = core.poll_timeout().map(|at| at.saturating_sub(now));
         transport
             .poll(timeout, |flows, event| {
-                handle(&mut proxy, flows, &event, log);
-                act(&mut proxy, flows, log);
+                handle(&mut core, flows, &event, log);
+                act(&mut core, flows, log);
             })
             .map_err(|error| format!("cannot wait for the network: {error}"))?;
-        proxy.handle_timeout(since_start(transport.flows()));
-        act(&mut proxy, transport.flows(), log);
+        let flows = transport.flows();
+        core.handle_timeout(since_start(flows), flows);
+        act(&mut core, flows, log);
     }
     Ok(())
 }
 
-/// Takes in an event of the transport.
-fn handle(proxy: &mut Proxy, flows: &mut Flows, event: &FlowEvent<'_>, log: Log) {
-    let now = since_start(flows);
-    match event {
-        FlowEvent::Opened { flow, ends, opened } => {
-            let resource = opened.request().map_or("", |request| request.target());
-            let fields: [(&str, &dyn core::fmt::Display); 4] =
-                [("flow", flow), ("peer", &ends.peer), ("local", &ends.local), ("resource", &resource)];
-            log.write(Level::Info, "flow-opened", &fields);
-            proxy.handle_flow_opened(*flow, FlowInfo { secure: false, peer: Some(ends.peer) });
+/// Returns what the program is for the browsers.
+fn core(options: &Options, transport: &mut Transport, host: String) -> Result<Core, String> {
+    let Some(upstream) = &options.upstream else {
+        let proxy = Proxy::new(proxy_config(options, host), seed()?).map_err(|error| error.to_string())?;
+        return Ok(Core::Registrar(Box::new(proxy)));
+    };
+    let listener = match (upstream.transport(), options.upstream_socket) {
+        (UpstreamTransport::Tcp, socket) => {
+            let socket = socket.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+            Some(transport.listen_trunk(socket).map_err(|error| error.to_string())?)
         }
+        _ => None,
+    };
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| format!("the system has no random numbers: {error}"))?;
+    let host = options.host.clone().unwrap_or(host);
+    // The address that the upstream is told comes with the first connection to it.
+    let config = edge::Config::new(host.clone(), host, upstream.transport());
+    let edge = Edge::new(config, &key);
+    Ok(Core::Edge(Box::new(EdgeCore::new(edge, upstream.clone(), listener))))
+}
+
+/// Takes in an event of the transport.
+fn handle(core: &mut Core, flows: &mut Flows, event: &FlowEvent<'_>, log: Log) {
+    let now = since_start(flows);
+    report(event, log);
+    core.handle_event(now, flows, event);
+    match event {
         FlowEvent::Message { flow, message, .. } => {
-            if let Err(refused) = proxy.handle_sip(now, *flow, message) {
+            if let Err(refused) = core.handle_sip(now, *flow, message) {
                 log.write(Level::Warn, "message-refused", &[("flow", flow), ("error", &refused)]);
             }
-        }
-        FlowEvent::Refused { flow, error, start } => {
-            let start = String::from_utf8_lossy(start);
-            let fields: [(&str, &dyn core::fmt::Display); 3] =
-                [("flow", flow), ("error", error), ("start", &start)];
-            log.write(Level::Warn, "message-refused", &fields);
-        }
-        FlowEvent::Closed { flow, ends, outcome, counters, age, .. } => {
-            proxy.handle_flow_closed(now, *flow);
-            let age = format!("{:.3}", age.as_secs_f64());
-            let fields: [(&str, &dyn core::fmt::Display); 8] = [
-                ("flow", flow),
-                ("peer", &ends.peer),
-                ("outcome", outcome),
-                ("age", &age),
-                ("messages-in", &counters.messages_in),
-                ("messages-out", &counters.messages_out),
-                ("bytes-in", &counters.bytes_in),
-                ("bytes-out", &counters.bytes_out),
-            ];
-            log.write(level_of(outcome), "flow-closed", &fields);
-        }
-        FlowEvent::NotOpened { flow, ends, why, .. } => {
-            let (level, why) = match why {
-                NotOpened::Connect(error) => (Level::Warn, error.to_string()),
-                NotOpened::Handshake(outcome) => (level_of(outcome), outcome.to_string()),
-                _ => (Level::Warn, "unknown".into()),
-            };
-            log.write(level, "not-opened", &[("flow", flow), ("peer", &ends.peer), ("why", &why)]);
         }
         FlowEvent::Http { flow, ends, request } => {
             let response = page::respond(request);
@@ -130,34 +121,18 @@ fn handle(proxy: &mut Proxy, flows: &mut Flows, event: &FlowEvent<'_>, log: Log)
             // The connection may be gone, which its own event tells.
             let _ = flows.respond(*flow, &response);
         }
-        FlowEvent::AcceptFailed { local, error } => {
-            log.write(Level::Error, "accept-failed", &[("local", local), ("error", error)]);
-        }
         _ => {}
     }
 }
 
-/// Sends what the proxy has to send.
-fn act(proxy: &mut Proxy, flows: &mut Flows, log: Log) {
-    while let Some(action) = proxy.poll_action() {
-        let (flow, bytes) = match &action {
-            Action::SendText { flow, text } => (*flow, text.as_bytes()),
-            Action::SendBinary { flow, bytes } => (*flow, bytes.as_slice()),
-        };
-        if let Err(error) = flows.send(flow, bytes) {
+/// Sends what is to be sent.
+fn act(core: &mut Core, flows: &mut Flows, log: Log) {
+    core.act(flows, |_, flow, _, result| {
+        if let Err(error) = result {
             // What waits for a response on that flow is answered when its end is reported.
             log.write(Level::Debug, "not-sent", &[("flow", &flow), ("error", &error)]);
         }
-    }
-}
-
-/// What ends by the peer's fault deserves a look, an ordinary end does not.
-const fn level_of(outcome: &Outcome) -> Level {
-    match outcome {
-        Outcome::Failed(_) | Outcome::TimedOut(_) | Outcome::Refused(_) => Level::Warn,
-        Outcome::Responded(_) => Level::Debug,
-        _ => Level::Info,
-    }
+    });
 }
 
 fn since_start(flows: &Flows) -> Duration {

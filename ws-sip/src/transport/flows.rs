@@ -308,6 +308,12 @@ impl Flows {
         }
     }
 
+    /// Returns whether a shutdown was started.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
     /// Returns whether a shutdown was started and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {

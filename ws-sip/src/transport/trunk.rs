@@ -32,6 +32,16 @@ pub struct TrunkAddress {
     pub port: u16,
 }
 
+impl fmt::Display for TrunkAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
 impl FromStr for TrunkAddress {
     type Err = AddressError;
 

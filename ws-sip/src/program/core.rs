@@ -1,0 +1,175 @@
+//! What the program is for the browsers: a registrar and proxy in memory, or the edge of another server.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use ws_sip::edge::{Edge, Side, Upstream};
+use ws_sip::proxy::{Action, FlowInfo, Proxy, Refused};
+use ws_sip::sip::Message;
+use ws_sip::{Ends, FlowEvent, FlowId, Flows, OpenOptions, SendError, TrunkTransport};
+
+/// Between attempts to reach the upstream: doubled each time, from the first to the second.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+pub(crate) enum Core {
+    Registrar(Box<Proxy>),
+    Edge(Box<EdgeCore>),
+}
+
+pub(crate) struct EdgeCore {
+    edge: Edge,
+    upstream: Upstream,
+    /// Where the upstream's connections are listened for, with TCP.
+    listener: Option<SocketAddr>,
+    /// The flow to the upstream, open or being opened, and its other end once it is.
+    flow: Option<FlowId>,
+    peer: Option<SocketAddr>,
+    retry_at: Option<Duration>,
+    pause: Duration,
+}
+
+impl EdgeCore {
+    pub(crate) const fn new(edge: Edge, upstream: Upstream, listener: Option<SocketAddr>) -> Self {
+        Self {
+            edge,
+            upstream,
+            listener,
+            flow: None,
+            peer: None,
+            retry_at: Some(Duration::ZERO),
+            pause: RETRY.0,
+        }
+    }
+
+    fn open(&mut self, flows: &mut Flows) {
+        self.retry_at = None;
+        let flow = match &self.upstream {
+            Upstream::Tcp(address) => Some(flows.open_trunk(address, TrunkTransport::Tcp)),
+            Upstream::Udp(address) => Some(flows.open_trunk(address, TrunkTransport::Udp)),
+            Upstream::Ws(destination) => flows.open(destination, &OpenOptions::default()).ok(),
+            _ => None,
+        };
+        self.flow = flow;
+    }
+
+    fn lost(&mut self, now: Duration, flow: FlowId) {
+        if self.flow == Some(flow) {
+            self.flow = None;
+            self.retry_at = Some(now + self.pause);
+            self.pause = (self.pause * 2).min(RETRY.1);
+        }
+    }
+
+    /// A connection of the upstream's side is there. Returns whether it is taken.
+    fn joined(&mut self, flow: FlowId, ends: &Ends) -> bool {
+        if ends.is_incoming {
+            // Who is not the upstream has no business here, though without our tokens it could do little.
+            let known = self.peer.is_some_and(|peer| peer.ip() == ends.peer.ip());
+            if known {
+                self.edge.handle_upstream_accepted(flow);
+            }
+            return known;
+        }
+        self.pause = RETRY.0;
+        self.peer = Some(ends.peer);
+        let host = match self.listener {
+            Some(listener) if listener.ip().is_unspecified() => {
+                SocketAddr::new(ends.local.ip(), listener.port())
+            }
+            Some(listener) => listener,
+            None => ends.local,
+        };
+        self.edge.set_upstream_host(host.to_string());
+        self.edge.handle_flow_opened(flow, Side::Upstream);
+        true
+    }
+}
+
+impl Core {
+    /// Takes in that a flow opened or closed.
+    pub(crate) fn handle_event(&mut self, now: Duration, flows: &mut Flows, event: &FlowEvent<'_>) {
+        match (self, event) {
+            (Self::Registrar(proxy), FlowEvent::Opened { flow, ends, .. }) => {
+                proxy.handle_flow_opened(*flow, FlowInfo { secure: false, peer: Some(ends.peer) });
+            }
+            (Self::Registrar(proxy), FlowEvent::Closed { flow, .. }) => proxy.handle_flow_closed(now, *flow),
+            (Self::Edge(core), FlowEvent::Opened { flow, ends, .. }) => {
+                if ends.is_incoming {
+                    core.edge.handle_flow_opened(*flow, Side::Client);
+                } else {
+                    core.joined(*flow, ends);
+                }
+            }
+            (Self::Edge(core), FlowEvent::TrunkOpened { flow, ends }) => {
+                let taken = core.joined(*flow, ends);
+                if !taken {
+                    // It is there: it just opened.
+                    let _ = flows.abort(*flow);
+                }
+            }
+            (Self::Edge(core), FlowEvent::Closed { flow, .. }) => {
+                core.edge.handle_flow_closed(*flow);
+                core.lost(now, *flow);
+            }
+            (Self::Edge(core), FlowEvent::NotOpened { flow, .. }) => core.lost(now, *flow),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn handle_sip(
+        &mut self,
+        now: Duration,
+        flow: FlowId,
+        message: &Message<'_>,
+    ) -> Result<(), Refused> {
+        match self {
+            Self::Registrar(proxy) => proxy.handle_sip(now, flow, message),
+            Self::Edge(core) => core.edge.handle_sip(now, flow, message),
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Registrar(proxy) => proxy.poll_timeout(),
+            Self::Edge(core) => core.edge.poll_timeout().into_iter().chain(core.retry_at).min(),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Duration, flows: &mut Flows) {
+        match self {
+            Self::Registrar(proxy) => proxy.handle_timeout(now),
+            Self::Edge(core) => {
+                core.edge.handle_timeout(now);
+                if core.retry_at.is_some_and(|at| at <= now) && !flows.is_draining() {
+                    core.open(flows);
+                }
+            }
+        }
+    }
+
+    /// Sends what is to be sent; `report` hears of what could not be.
+    pub(crate) fn act(
+        &mut self,
+        flows: &mut Flows,
+        mut sent: impl FnMut(&mut Flows, FlowId, &[u8], Result<(), SendError>),
+    ) {
+        match self {
+            Self::Registrar(proxy) => {
+                while let Some(action) = proxy.poll_action() {
+                    let (flow, bytes) = match &action {
+                        Action::SendText { flow, text } => (*flow, text.as_bytes()),
+                        Action::SendBinary { flow, bytes } => (*flow, bytes.as_slice()),
+                    };
+                    let result = flows.send(flow, bytes);
+                    sent(flows, flow, bytes, result);
+                }
+            }
+            Self::Edge(core) => {
+                while let Some(send) = core.edge.poll_send() {
+                    let result = flows.send(send.flow, &send.bytes);
+                    sent(flows, send.flow, &send.bytes, result);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is logged of the transport's events.
+
+use core::fmt::Display;
+
+use ws_core::Outcome;
+use ws_sip::{FlowEvent, NotOpened};
+
+use super::log::{Level, Log};
+
+type Fields<'a, const N: usize> = [(&'a str, &'a dyn Display); N];
+
+/// Logs an event, if it is worth a line.
+pub(crate) fn report(event: &FlowEvent<'_>, log: Log) {
+    match event {
+        FlowEvent::Opened { flow, ends, opened } => {
+            let resource = opened.request().map_or("", |request| request.target());
+            let fields: Fields<'_, 4> =
+                [("flow", flow), ("peer", &ends.peer), ("local", &ends.local), ("resource", &resource)];
+            log.write(Level::Info, "flow-opened", &fields);
+        }
+        FlowEvent::TrunkOpened { flow, ends } => {
+            let fields: Fields<'_, 3> = [("flow", flow), ("peer", &ends.peer), ("local", &ends.local)];
+            log.write(Level::Info, "trunk-opened", &fields);
+        }
+        FlowEvent::Refused { flow, error, start } => {
+            let start = String::from_utf8_lossy(start);
+            let fields: Fields<'_, 3> = [("flow", flow), ("error", error), ("start", &start)];
+            log.write(Level::Warn, "message-refused", &fields);
+        }
+        FlowEvent::Closed { flow, ends, outcome, counters, age, .. } => {
+            let age = format!("{:.3}", age.as_secs_f64());
+            let fields: Fields<'_, 8> = [
+                ("flow", flow),
+                ("peer", &ends.peer),
+                ("outcome", outcome),
+                ("age", &age),
+                ("messages-in", &counters.messages_in),
+                ("messages-out", &counters.messages_out),
+                ("bytes-in", &counters.bytes_in),
+                ("bytes-out", &counters.bytes_out),
+            ];
+            log.write(level_of(outcome), "flow-closed", &fields);
+        }
+        FlowEvent::NotOpened { flow, ends, why, .. } => {
+            let (level, why) = match why {
+                NotOpened::Connect(error) => (Level::Warn, error.to_string()),
+                NotOpened::Handshake(outcome) => (level_of(outcome), outcome.to_string()),
+                _ => (Level::Warn, "unknown".into()),
+            };
+            log.write(level, "not-opened", &[("flow", flow), ("peer", &ends.peer), ("why", &why)]);
+        }
+        FlowEvent::AcceptFailed { local, error } => {
+            log.write(Level::Error, "accept-failed", &[("local", local), ("error", error)]);
+        }
+        _ => {}
+    }
+}
+
+/// What ends by the peer's fault deserves a look, an ordinary end does not.
+const fn level_of(outcome: &Outcome) -> Level {
+    match outcome {
+        Outcome::Failed(_) | Outcome::TimedOut(_) | Outcome::Refused(_) => Level::Warn,
+        Outcome::Responded(_) => Level::Debug,
+        _ => Level::Info,
+    }
+}
