@@ -8,7 +8,9 @@ use ws_core::frame::Opcode;
 use ws_core::{Config, Outcome, ProtocolError, SendError, Side, StatusCode};
 use ws_std::{Error, Message, WebSocket};
 
-use crate::common::{client_and_raw, config, default_pair, ms, pair, reset_on_close, server_and_raw, within};
+use crate::common::{
+    client_and_raw, config, default_pair, ms, pair, reset_on_close, server_and_raw, small_buffers, within,
+};
 
 const GONE: StatusCode = StatusCode::GOING_AWAY;
 
@@ -19,17 +21,16 @@ fn clean(initiator: Side, code: Option<StatusCode>) -> Outcome {
 /// Every later call tells the same.
 #[track_caller]
 fn assert_ended(ws: &mut WebSocket, outcome: &Outcome) {
-    assert_eq!(ws.outcome().as_ref(), Some(outcome));
     for _ in 0..2 {
         match ws.read() {
             Ok(None) => assert!(outcome.is_clean()),
             Err(Error::Ended(ended)) => assert_eq!(&ended.outcome, outcome),
             other => panic!("{other:?}"),
         }
-        let refused = ws.send_text("late").unwrap_err();
-        assert_eq!(refused.outcome(), Some(outcome));
+        assert_eq!(ws.send_text("late").unwrap_err().outcome(), Some(outcome));
     }
     assert_eq!(&ws.close(GONE, "again").unwrap(), outcome);
+    assert_eq!(ws.outcome().as_ref(), Some(outcome));
 }
 
 #[test]
@@ -103,6 +104,35 @@ fn close_drops_what_was_not_read() {
     });
 }
 
+/// A peer that closes gets no more than the frame that is under way, and the sender knows.
+#[test]
+fn the_peer_closes_in_the_middle() {
+    within(|| {
+        for is_server in [true, false] {
+            let (mut ws, mut raw) =
+                if is_server { server_and_raw(Config::default()) } else { client_and_raw(Config::default()) };
+            small_buffers([ws.get_ref(), &raw.stream]);
+            for _ in 0..2 {
+                ws.feed(&vec![0; 1_000_000].into()).unwrap();
+            }
+            let sender = thread::spawn(move || (ws.flush(), ws));
+            let header = raw.receive_header().unwrap();
+            raw.send(Opcode::Close, &[]);
+            assert_eq!(raw.receive_payload(header).len(), 1_000_000);
+            assert_eq!(raw.receive(), Some((Opcode::Close, vec![])));
+            let (result, mut ws) = sender.join().unwrap();
+            match result {
+                Err(Error::Refused(SendError::Closing)) => assert!(!is_server),
+                // The server is at the end with that.
+                Err(Error::Ended(ended)) => assert!(is_server && ended.outcome.is_clean()),
+                other => panic!("{other:?}"),
+            }
+            drop(raw);
+            assert_ended(&mut ws, &clean(Side::Peer, None));
+        }
+    });
+}
+
 #[test]
 fn the_peer_vanishes() {
     within(|| {
@@ -164,7 +194,7 @@ fn a_failed_write_loses_nothing_that_arrived() {
 #[test]
 fn the_peer_breaks_a_rule() {
     within(|| {
-        let (mut server, mut raw) = server_and_raw(Config::default());
+        let (mut server, mut raw) = server_and_raw(config(|config| config.close_timeout = ms(60_000)));
         let raw = thread::spawn(move || {
             let mut bytes = raw.frame(Opcode::Text, true, b"good");
             bytes.extend(raw.frame(Opcode::Text, true, b"\xff"));

@@ -136,6 +136,12 @@ impl Raw {
         Some((header.opcode, self.receive_payload(header)))
     }
 
+    /// Sees to it that the other side reads, and waits for more by now or very soon.
+    pub(crate) fn assert_is_read_from(&mut self) {
+        self.send(Opcode::Ping, b"");
+        assert_eq!(self.receive(), Some((Opcode::Pong, vec![])));
+    }
+
     /// Receives a Close frame and returns its status code.
     #[track_caller]
     pub(crate) fn receive_close(&mut self) -> u16 {

@@ -148,9 +148,13 @@ fn closing_while_the_other_half_reads() {
 #[test]
 fn the_end_wakes_the_half_that_waits() {
     within(|| {
-        let (server, raw) = server_and_raw(config(|config| config.close_timeout = ms(50)));
+        let (server, mut raw) = server_and_raw(config(|config| {
+            config.close_timeout = ms(50);
+            config.opening_handshake_timeout = None;
+        }));
         let (mut reader, mut writer) = server.split();
         let reading = thread::spawn(move || reader.read().unwrap_err());
+        raw.assert_is_read_from();
         let start = Instant::now();
         let outcome = Outcome::TimedOut(Deadline::ClosingHandshake);
         assert_eq!(writer.close(None, "").unwrap(), outcome);
@@ -164,9 +168,13 @@ fn the_end_wakes_the_half_that_waits() {
 #[test]
 fn a_stalled_send_wakes_the_half_that_waits() {
     within(|| {
-        let (server, raw) = server_and_raw(config(|config| config.send_timeout = Some(ms(50))));
+        let (server, mut raw) = server_and_raw(config(|config| {
+            config.send_timeout = Some(ms(50));
+            config.opening_handshake_timeout = None;
+        }));
         let (mut reader, mut writer) = server.split();
         let reading = thread::spawn(move || reader.read().unwrap_err());
+        raw.assert_is_read_from();
         let error = loop {
             if let Err(error) = writer.send_binary(&[0; 1 << 20]) {
                 break error;
