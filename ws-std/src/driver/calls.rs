@@ -3,8 +3,8 @@
 use ws_core::{Delivery, Event, Kind, Outcome, Part, SendError, StatusCode};
 
 use super::Driver;
-use super::read::SMALL;
-use crate::{Error, Message, MessageRef, Transport, clock};
+use super::read::with_small;
+use crate::{Error, Message, MessageRef, Transport};
 
 impl<S: Transport> Driver<S> {
     pub(crate) fn read<R>(&self, take: impl FnOnce(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
@@ -111,29 +111,31 @@ impl<S: Transport> Driver<S> {
         if drop_messages {
             self.refuse_messages();
         }
-        let mut buffer = [0; SMALL];
-        let mut state = self.lock();
+        Ok(with_small(|buffer| self.wait_for_end(buffer)))
+    }
+
+    fn wait_for_end(&self, buffer: &mut [u8]) -> Outcome {
+        let mut state = self.lock_now();
         loop {
             if let Some(outcome) = &state.end {
-                return Ok(outcome.clone());
+                return outcome.clone();
             }
-            let now = clock::now();
-            if state.is_due(now) || (state.broken && state.input.is_some()) {
+            if state.is_due() || (state.broken && state.input.is_some()) {
                 state = self.catch_up_if_free(state);
-                self.expire(&mut state, now);
+                self.expire(&mut state);
                 continue;
             }
             let free = if state.has_room() { state.input.take() } else { None };
             let Some(mut input) = free else {
                 // Another thread reads, or is to.
-                let timeout = state.timeout(now);
+                let timeout = state.timeout();
                 state = self.wait_changed(state, timeout);
                 continue;
             };
             state = self.take_in_rest(state, &mut input);
             let received;
-            (state, received) = self.receive(state, &mut input, &mut buffer);
-            state = self.take_in(state, &mut buffer, received);
+            (state, received) = self.receive(state, &mut input, buffer);
+            state = self.take_in(state, buffer, received);
             self.put_back_input(&mut state, input);
         }
     }

@@ -45,6 +45,8 @@ struct State {
     /// `None` while a thread reads.
     input: Option<Input>,
     inbox: Inbox,
+    /// The clock, as it was when a call began or a wait ended, whatever was later.
+    now: Instant,
     /// When we last looked whether something arrived.
     looked: Instant,
     /// The outcome, once it is known; everything that is left to do was done then.
@@ -69,12 +71,14 @@ impl<S: Transport> Driver<S> {
         // What is wrong with the stream shows in the first read or write.
         let _ = stream.prepare();
         let delivery = endpoint.config().delivery;
+        let now = clock::now();
         let state = State {
             endpoint,
             output: Some(output),
             input: Some(Input::new(input)),
             inbox: received.into(),
-            looked: clock::now(),
+            now,
+            looked: now,
             end: outcome,
             blocked: false,
             broken: false,
@@ -129,6 +133,13 @@ impl<S: Transport> Driver<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Locks the state when time may have passed.
+    fn lock_now(&self) -> Guard<'_> {
+        let mut state = self.lock();
+        state.now = clock::now();
+        state
+    }
+
     /// Waits until another thread changed something, or `timeout` passed.
     fn wait_changed<'a>(&'a self, mut state: Guard<'a>, timeout: Option<Duration>) -> Guard<'a> {
         state.waiting += 1;
@@ -139,6 +150,7 @@ impl<S: Transport> Driver<S> {
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
         state.waiting -= 1;
+        state.now = clock::now();
         state
     }
 
@@ -155,32 +167,32 @@ impl<S: Transport> Driver<S> {
 
     fn put_back_output(&self, state: &mut State, output: SendBuffer) {
         state.output = Some(output);
-        self.settle(state, clock::now());
+        self.settle(state);
         self.notify(state);
     }
 
     /// Acts on the deadlines that passed.
-    fn expire(&self, state: &mut State, now: Instant) {
-        if state.is_due(now) {
-            state.endpoint.handle_timeout(now);
-            self.settle(state, now);
+    fn expire(&self, state: &mut State) {
+        if state.is_due() {
+            state.endpoint.handle_timeout(state.now);
+            self.settle(state);
         }
     }
 
     /// Ends the connection because the transport broke.
-    fn lose(&self, state: &mut State, now: Instant, cause: Option<io::Error>) {
+    fn lose(&self, state: &mut State, cause: Option<io::Error>) {
         if state.cause.is_none() {
             state.cause = cause.map(Arc::new);
         }
-        state.endpoint.handle_transport_lost(now);
-        self.settle(state, now);
+        state.endpoint.handle_transport_lost(state.now);
+        self.settle(state);
     }
 
     /// Does what is due at the end of either direction.
-    fn settle(&self, state: &mut State, now: Instant) {
+    fn settle(&self, state: &mut State) {
         if state.end.is_none() && state.endpoint.is_closed() {
             // Nothing but the end can come of no input.
-            while let Some(event) = state.endpoint.poll_event(now, &mut Chunk::empty()) {
+            while let Some(event) = state.endpoint.poll_event(state.now, &mut Chunk::empty()) {
                 if let Event::Closed(outcome) = event {
                     state.end = Some(outcome);
                 }
@@ -208,13 +220,14 @@ impl<S: Transport> Driver<S> {
 }
 
 impl State {
-    fn is_due(&self, now: Instant) -> bool {
-        self.endpoint.poll_timeout().is_some_and(|at| at <= now)
+    /// Whether a deadline passed.
+    fn is_due(&self) -> bool {
+        self.endpoint.poll_timeout().is_some_and(|at| at <= self.now)
     }
 
     /// Returns how long to wait at most.
-    fn timeout(&self, now: Instant) -> Option<Duration> {
-        self.endpoint.poll_timeout().map(|at| at - now)
+    fn timeout(&self) -> Option<Duration> {
+        self.endpoint.poll_timeout().map(|at| at - self.now)
     }
 
     /// Whether output waits that this thread could write.

@@ -1,7 +1,7 @@
 use ws_core::{AnswerError, Event, Outcome};
 
 use super::Driver;
-use crate::{Answer, Ended, Transport, clock};
+use crate::{Answer, Ended, Transport};
 
 impl<S: Transport> Driver<S> {
     /// Waits for the next event of the opening handshake.
@@ -20,9 +20,9 @@ impl<S: Transport> Driver<S> {
 
     /// Answers the request that waits, unless its deadline passed.
     pub(crate) fn answer(&self, answer: Answer) -> Result<(), AnswerError> {
-        let mut state = self.lock();
-        let now = clock::now();
-        self.expire(&mut state, now);
+        let mut state = self.lock_now();
+        self.expire(&mut state);
+        let now = state.now;
         match answer {
             Answer::Accept(accept) => state.endpoint.accept(&accept),
             Answer::Respond(response) => state.endpoint.respond(now, &response),

@@ -1,23 +1,37 @@
+use core::cell::Cell;
 use core::time::Duration;
 
-use ws_core::{Chunk, Event, Instant};
+use ws_core::{Chunk, Event};
 
 use super::input::{Input, Received};
 use super::{Driver, Guard, State};
-use crate::{Interest, Transport, clock};
+use crate::{Interest, Transport};
 
-/// What a read waits with, on the stack: an idle connection holds no buffer.
-pub(super) const SMALL: usize = 4 << 10;
+/// What a read waits with: the thread's, so that an idle connection holds no buffer.
+const SMALL: usize = 4 << 10;
 /// What reads grow to while they fill their buffers.
 const LARGE: usize = 64 << 10;
 /// How many Pings of one chunk are answered one by one; of further ones the latest is.
 const PONGS: u32 = 16;
 
+/// Calls `f` with a buffer to wait with. One call inside of another gets a buffer of its own.
+pub(super) fn with_small<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
+    thread_local! {
+        static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut small = SPARE.try_with(Cell::take).unwrap_or_default();
+    small.resize(SMALL, 0);
+    let result = f(&mut small);
+    // There is none any more when the thread ends.
+    let _ = SPARE.try_with(|spare| spare.set(small));
+    result
+}
+
 impl<S: Transport> Driver<S> {
     /// Waits for the next event for the application and hands it to `take`, without a lock. Returns false at the
     /// end.
     pub(crate) fn next(&self, take: &mut dyn FnMut(Event<'_>)) -> bool {
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         let mut input = loop {
             if let Some(event) = state.inbox.pop() {
                 drop(state);
@@ -33,34 +47,31 @@ impl<S: Transport> Driver<S> {
                 None => state = self.wait_changed(state, None),
             }
         };
-        let now = clock::now();
-        if !state.is_due(now) {
+        if !state.is_due() {
             let event;
-            (state, event) = self.poll_rest(state, &mut input, now);
+            (state, event) = self.poll_rest(state, &mut input);
             if let Some(event) = event {
-                self.deliver(state, input, now);
+                self.deliver(state, input);
                 take(event);
                 return true;
             }
         }
-        self.wait_next(state, input, take)
+        with_small(|small| self.wait_next(state, input, small, take))
     }
 
     /// Waits for the next event. The input is out.
-    #[inline(never)]
     fn wait_next<'a>(
         &'a self,
         mut state: Guard<'a>,
         mut input: Input,
+        small: &mut [u8],
         take: &mut dyn FnMut(Event<'_>),
     ) -> bool {
-        let mut small = [0; SMALL];
         let mut large = Vec::new();
         loop {
-            let now = clock::now();
-            if state.is_due(now) || state.broken {
+            if state.is_due() || state.broken {
                 state = self.catch_up(state, &mut input);
-                self.expire(&mut state, now);
+                self.expire(&mut state);
             }
             if let Some(event) = state.inbox.pop() {
                 self.put_back_input(&mut state, input);
@@ -73,33 +84,32 @@ impl<S: Transport> Driver<S> {
                 return false;
             }
             let event;
-            (state, event) = self.poll_rest(state, &mut input, now);
+            (state, event) = self.poll_rest(state, &mut input);
             if let Some(event) = event {
-                self.deliver(state, input, now);
+                self.deliver(state, input);
                 take(event);
                 return true;
             }
-            let buffer = if large.is_empty() { &mut small[..] } else { &mut large[..] };
+            let buffer = if large.is_empty() { &mut *small } else { &mut large[..] };
             let received;
             (state, received) = self.receive(state, &mut input, buffer);
-            let now = clock::now();
             let Received::Bytes(n) = received else {
-                self.handle_nothing(&mut state, now, received);
+                self.handle_nothing(&mut state, received);
                 continue;
             };
             let capacity = buffer.len();
             let mut chunk = if n == capacity { Chunk::cut(buffer) } else { Chunk::within(buffer, n) };
             let event;
-            (state, event) = self.poll(state, now, &mut chunk);
+            (state, event) = self.poll(state, &mut chunk);
             if let Some(event) = event {
                 if !chunk.is_empty() {
                     input.keep(chunk.rest(), is_opening(&event) && n < capacity);
                 }
-                self.deliver(state, input, now);
+                self.deliver(state, input);
                 take(event);
                 return true;
             }
-            self.settle(&mut state, now);
+            self.settle(&mut state);
             resize(&mut large, capacity, n);
         }
     }
@@ -110,33 +120,27 @@ impl<S: Transport> Driver<S> {
         &'a self,
         mut state: Guard<'a>,
         input: &mut Input,
-        now: Instant,
     ) -> (Guard<'a>, Option<Event<'static>>) {
         let mut event = None;
         if input.has_rest() {
             let mut rest = input.take_rest();
             let mut chunk = rest.chunk();
             let found;
-            (state, found) = self.poll(state, now, &mut chunk);
+            (state, found) = self.poll(state, &mut chunk);
             event = found.map(Event::into_owned);
             let left = chunk.len();
             input.put_back(rest, left, event.as_ref().is_some_and(is_opening));
         } else if !state.endpoint.is_open() {
-            (state, event) = self.poll(state, now, &mut Chunk::empty());
+            (state, event) = self.poll(state, &mut Chunk::empty());
         }
-        self.settle(&mut state, now);
+        self.settle(&mut state);
         (state, event)
     }
 
     /// Returns the next event that is for the application, or `None` when the chunk is used up. What has to be
     /// answered meanwhile is.
-    fn poll<'a, 'b>(
-        &'a self,
-        mut state: Guard<'a>,
-        now: Instant,
-        chunk: &mut Chunk<'b>,
-    ) -> (Guard<'a>, Option<Event<'b>>) {
-        let mut pings = 0;
+    fn poll<'a, 'b>(&'a self, mut state: Guard<'a>, chunk: &mut Chunk<'b>) -> (Guard<'a>, Option<Event<'b>>) {
+        let (now, mut pings) = (state.now, 0);
         while let Some(event) = state.endpoint.poll_event(now, chunk) {
             match event {
                 Event::Closed(outcome) => state.end = Some(outcome),
@@ -158,10 +162,11 @@ impl<S: Transport> Driver<S> {
 
     /// Before an event goes to the application, which may take its time: puts the input back, and sends the
     /// control frames that are due, but not what the application queued without asking to send it.
-    fn deliver<'a>(&'a self, mut state: Guard<'a>, input: Input, now: Instant) {
+    fn deliver<'a>(&'a self, mut state: Guard<'a>, input: Input) {
         self.put_back_input(&mut state, input);
         if let Some(mut output) = state.output.take() {
             let queued = output.len();
+            let now = state.now;
             state.endpoint.poll_transmit(now, &mut output);
             let more = output.len() != queued;
             state.output = Some(output);
@@ -188,8 +193,7 @@ impl<S: Transport> Driver<S> {
         if let Some(output) = &mut state.output {
             output.release();
         }
-        let now = clock::now();
-        let timeout = state.timeout(now);
+        let timeout = state.timeout();
         if timeout == Some(Duration::ZERO) {
             return (state, Received::Nothing);
         }
@@ -207,20 +211,20 @@ impl<S: Transport> Driver<S> {
         } else {
             input.read(&self.stream, buffer, timeout)
         };
-        let mut state = self.lock();
-        state.looked = clock::now();
+        let mut state = self.lock_now();
+        state.looked = state.now;
         (state, received)
     }
 
     /// Acts on what a read brought besides bytes.
-    pub(super) fn handle_nothing(&self, state: &mut State, now: Instant, received: Received) {
+    pub(super) fn handle_nothing(&self, state: &mut State, received: Received) {
         match received {
-            Received::Eof if state.broken => self.lose(state, now, None),
-            Received::Eof => state.endpoint.handle_eof(now),
-            Received::Lost(cause) => self.lose(state, now, Some(cause)),
+            Received::Eof if state.broken => self.lose(state, None),
+            Received::Eof => state.endpoint.handle_eof(state.now),
+            Received::Lost(cause) => self.lose(state, Some(cause)),
             Received::Bytes(_) | Received::Nothing => {}
         }
-        self.settle(state, now);
+        self.settle(state);
     }
 
     /// Takes in what has arrived, without waiting, as far as the inbox has room. The input is out.
@@ -244,7 +248,7 @@ impl<S: Transport> Driver<S> {
                 Ok(_) => Received::Nothing,
                 Err(error) => Received::Lost(error),
             };
-            state = self.lock();
+            state = self.lock_now();
             match received {
                 Received::Nothing => break,
                 Received::Bytes(n) => budget = budget.saturating_sub(n),
@@ -252,10 +256,9 @@ impl<S: Transport> Driver<S> {
             }
             state = self.take_in(state, &mut buffer, received);
         }
-        let now = clock::now();
-        state.looked = now;
+        state.looked = state.now;
         if state.broken && state.end.is_none() {
-            self.lose(&mut state, now, None);
+            self.lose(&mut state, None);
         }
         state
     }
@@ -267,13 +270,12 @@ impl<S: Transport> Driver<S> {
         buffer: &mut [u8],
         received: Received,
     ) -> Guard<'a> {
-        let now = clock::now();
         let Received::Bytes(n) = received else {
-            self.handle_nothing(&mut state, now, received);
+            self.handle_nothing(&mut state, received);
             return state;
         };
         let mut chunk = if n == buffer.len() { Chunk::cut(buffer) } else { Chunk::within(buffer, n) };
-        self.take_in_chunk(state, now, &mut chunk)
+        self.take_in_chunk(state, &mut chunk)
     }
 
     /// Puts the rest of the last chunk into the inbox.
@@ -281,19 +283,19 @@ impl<S: Transport> Driver<S> {
         if !input.has_rest() {
             return state;
         }
-        self.take_in_chunk(state, clock::now(), &mut input.take_rest().chunk())
+        self.take_in_chunk(state, &mut input.take_rest().chunk())
     }
 
-    fn take_in_chunk<'a>(&'a self, mut state: Guard<'a>, now: Instant, chunk: &mut Chunk<'_>) -> Guard<'a> {
+    fn take_in_chunk<'a>(&'a self, mut state: Guard<'a>, chunk: &mut Chunk<'_>) -> Guard<'a> {
         loop {
             let event;
-            (state, event) = self.poll(state, now, chunk);
+            (state, event) = self.poll(state, chunk);
             match event {
                 Some(event) => state.inbox.push(event.into_owned()),
                 None => break,
             }
         }
-        self.settle(&mut state, now);
+        self.settle(&mut state);
         self.notify(&state);
         state
     }

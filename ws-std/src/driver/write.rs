@@ -6,7 +6,7 @@ use ws_core::{Endpoint, Instant, Outcome, SendBuffer, SendError};
 
 use super::input::Received;
 use super::{Driver, Guard, State};
-use crate::{Ended, Error, Interest, Transport, clock};
+use crate::{Ended, Error, Interest, Transport};
 
 /// How often an application that only sends has us look for Pings and Closes.
 const LOOK: Duration = Duration::from_millis(100);
@@ -22,8 +22,9 @@ type Queue<'a> = dyn FnMut(&mut Endpoint, Instant, &mut SendBuffer) -> Result<()
 impl<S: Transport> Driver<S> {
     /// Has `queue` put something into the output, without writing it.
     pub(super) fn queue(&self, queue: &mut Queue<'_>) -> Result<(), Error> {
-        let (mut state, mut output) = self.take_output(self.lock())?;
-        let result = queue(&mut state.endpoint, clock::now(), &mut output);
+        let (mut state, mut output) = self.take_output(self.lock_now())?;
+        let now = state.now;
+        let result = queue(&mut state.endpoint, now, &mut output);
         self.put_back_output(&mut state, output);
         result.map_err(|refused| state.ended().unwrap_or(Error::Refused(refused)))
     }
@@ -32,9 +33,10 @@ impl<S: Transport> Driver<S> {
     /// all of it.
     pub(super) fn send(&self, queue: &mut Queue<'_>) -> Result<(), Error> {
         let mut scratch = Vec::new();
-        let (mut state, mut output) = self.take_output(self.look(self.lock()))?;
+        let (mut state, mut output) = self.take_output(self.look(self.lock_now()))?;
         loop {
-            match queue(&mut state.endpoint, clock::now(), &mut output) {
+            let now = state.now;
+            match queue(&mut state.endpoint, now, &mut output) {
                 Ok(()) => break,
                 // Room can be made.
                 Err(SendError::OutputFull) if !output.is_empty() => {
@@ -91,10 +93,9 @@ impl<S: Transport> Driver<S> {
         output: &mut SendBuffer,
         scratch: &mut Vec<u8>,
     ) -> (Guard<'a>, Progress) {
-        let now = clock::now();
-        if state.is_due(now) {
+        if state.is_due() {
             state = self.catch_up_if_free(state);
-            self.expire(&mut state, now);
+            self.expire(&mut state);
         }
         if state.broken {
             state = self.handle_broken(state);
@@ -103,6 +104,7 @@ impl<S: Transport> Driver<S> {
             *output = SendBuffer::new();
             return (state, Progress::Done);
         }
+        let now = state.now;
         if !state.endpoint.poll_transmit(now, output) {
             return (state, Progress::Done);
         }
@@ -124,7 +126,7 @@ impl<S: Transport> Driver<S> {
             return state;
         }
         let Some(mut output) = state.output.take() else { return state };
-        let mut now = clock::now();
+        let now = state.now;
         while state.endpoint.poll_transmit(now, &mut output) && !state.endpoint.is_closed() {
             drop(state);
             let result = self.stream.try_write(output.pending());
@@ -132,7 +134,6 @@ impl<S: Transport> Driver<S> {
             if !self.handle_written(&mut state, result, &mut output) {
                 break;
             }
-            now = clock::now();
         }
         self.put_back_output(&mut state, output);
         state
@@ -140,18 +141,17 @@ impl<S: Transport> Driver<S> {
 
     /// Takes in what came of an attempt to write; returns whether something was written.
     fn handle_written(&self, state: &mut State, result: io::Result<usize>, output: &mut SendBuffer) -> bool {
-        let now = clock::now();
         let error = match result {
             Ok(0) => io::ErrorKind::WriteZero.into(),
             Ok(n) => {
-                state.endpoint.handle_transmitted(now, n, output);
+                state.endpoint.handle_transmitted(state.now, n, output);
                 state.blocked = false;
                 return true;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
             Err(error) => error,
         };
-        state.endpoint.handle_transmitted(now, 0, output);
+        state.endpoint.handle_transmitted(state.now, 0, output);
         if error.kind() == io::ErrorKind::WouldBlock {
             state.blocked = true;
         } else {
@@ -175,17 +175,17 @@ impl<S: Transport> Driver<S> {
 
     /// Waits until the transport may take more; meanwhile takes in what arrives, unless another thread reads.
     fn wait_for_room<'a>(&'a self, mut state: Guard<'a>, scratch: &mut Vec<u8>) -> Guard<'a> {
-        let timeout = state.timeout(clock::now());
+        let timeout = state.timeout();
         if !state.has_room() {
             drop(state);
             let result = self.stream.wait(Interest::WRITE, timeout);
-            return self.handle_waited(self.lock(), result.err());
+            return self.handle_waited(self.lock_now(), result.err());
         }
         let Some(mut input) = state.input.take() else {
             drop(state);
             let timeout = timeout.map_or(RECHECK, |timeout| timeout.min(RECHECK));
             let result = self.stream.wait(Interest::WRITE, Some(timeout));
-            return self.handle_waited(self.lock(), result.err());
+            return self.handle_waited(self.lock_now(), result.err());
         };
         if input.has_rest() {
             state = self.take_in_rest(state, &mut input);
@@ -204,25 +204,23 @@ impl<S: Transport> Driver<S> {
             Ok(_) => Received::Nothing,
             Err(error) => Received::Lost(error),
         };
-        let mut state = self.take_in(self.lock(), scratch, received);
+        let mut state = self.take_in(self.lock_now(), scratch, received);
         self.put_back_input(&mut state, input);
         state
     }
 
     fn handle_waited<'a>(&'a self, mut state: Guard<'a>, error: Option<io::Error>) -> Guard<'a> {
         if error.is_some() {
-            self.lose(&mut state, clock::now(), error);
+            self.lose(&mut state, error);
         }
         state
     }
 
     /// Now and then takes in what arrived, for an application that only sends.
     fn look<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
-        let now = clock::now();
-        let due = state.is_due(now);
-        if due || now - state.looked >= LOOK {
+        if state.is_due() || state.now - state.looked >= LOOK {
             state = self.catch_up_if_free(state);
-            self.expire(&mut state, now);
+            self.expire(&mut state);
         }
         state
     }

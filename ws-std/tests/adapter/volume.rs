@@ -83,7 +83,7 @@ fn a_flood_during_a_send_is_bounded() {
         let flooded = flooded.load(Ordering::Relaxed);
         // What the system holds, both ways, was set to be little.
         assert!(flooded >= MAX / 2, "the server took little: {flooded}");
-        assert!(flooded <= MAX + 300_000, "the server took all: {flooded}");
+        assert!(flooded <= MAX + 1_000_000, "the server took all: {flooded}");
         // The rest goes its way once the peer reads.
         let mut raw = raw;
         for _ in 0..4 {
