@@ -1,11 +1,11 @@
 //! The loop, the clock and the socket: one connection, used by up to two threads at once.
 //!
 //! All state lies under one lock, which is held for single steps and never while a thread waits for the
-//! transport. Who reads takes the [`Input`] out of the state, who writes the `SendBuffer`: that one is out tells
-//! every other thread that its half of the transport is in use. So
-//! - frames never interleave: whoever queues a frame holds the output;
+//! transport. Who reads takes the [`Input`] out of the state, which tells every other thread that somebody does.
+//! Who writes takes the `SendBuffer` out for the one write, which does not wait. So
+//! - frames never interleave: they are queued whole, under the lock, and written in order;
 //! - a reader never waits for a writer: if the output is out, what it caused to be sent stays in the endpoint, and
-//!   the writer, which looks there under the lock before it puts the output back, sends it next;
+//!   the writer, which looks there before it is done, sends it next;
 //! - a writer that waits for room takes in what arrives meanwhile, if nobody else reads: two peers that both
 //!   write before they read do not wait for each other for ever.
 
@@ -40,8 +40,9 @@ pub(crate) struct Driver<S> {
 #[derive(Debug)]
 struct State {
     endpoint: Endpoint,
-    /// `None` while a thread writes.
-    output: Option<SendBuffer>,
+    /// What is to be sent; with the thread that writes while one does.
+    output: SendBuffer,
+    writing: bool,
     /// `None` while a thread reads.
     input: Option<Input>,
     inbox: Inbox,
@@ -74,7 +75,8 @@ impl<S: Transport> Driver<S> {
         let now = clock::now();
         let state = State {
             endpoint,
-            output: Some(output),
+            output,
+            writing: false,
             input: Some(Input::new(input)),
             inbox: received.into(),
             now,
@@ -98,7 +100,7 @@ impl<S: Transport> Driver<S> {
             stream: self.stream,
             endpoint: state.endpoint,
             input: state.input.map(Input::into_rest).unwrap_or_default(),
-            output: state.output.unwrap_or_default(),
+            output: state.output,
             received: state.inbox.into(),
             outcome: state.end,
         }
@@ -117,15 +119,9 @@ impl<S: Transport> Driver<S> {
         self.lock().end.clone()
     }
 
-    /// Returns how many bytes are queued. Waits for a write that is under way in another thread.
+    /// Returns how many bytes are queued.
     pub(crate) fn output_len(&self) -> usize {
-        let mut state = self.lock();
-        loop {
-            match &state.output {
-                Some(output) => return output.len(),
-                None => state = self.wait_changed(state, None),
-            }
-        }
+        self.wait_written(self.lock()).output.len()
     }
 
     fn lock(&self) -> Guard<'_> {
@@ -165,10 +161,12 @@ impl<S: Transport> Driver<S> {
         self.notify(state);
     }
 
-    fn put_back_output(&self, state: &mut State, output: SendBuffer) {
-        state.output = Some(output);
-        self.settle(state);
-        self.notify(state);
+    /// Waits until no other thread writes.
+    fn wait_written<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
+        while state.writing {
+            state = self.wait_changed(state, None);
+        }
+        state
     }
 
     /// Acts on the deadlines that passed.
@@ -199,9 +197,7 @@ impl<S: Transport> Driver<S> {
             }
         }
         if state.end.is_some() {
-            if let Some(output) = &mut state.output {
-                *output = SendBuffer::new();
-            }
+            state.output = SendBuffer::new();
             if !state.shut {
                 state.shut = true;
                 // Also wakes the threads that wait for the transport.
@@ -210,7 +206,8 @@ impl<S: Transport> Driver<S> {
             }
         } else if !state.write_shut
             && state.endpoint.is_write_closed()
-            && state.output.as_ref().is_some_and(SendBuffer::is_empty)
+            && !state.writing
+            && state.output.is_empty()
         {
             state.write_shut = true;
             // If that fails, so do the reads that follow.
@@ -230,9 +227,9 @@ impl State {
         self.endpoint.poll_timeout().map(|at| at - self.now)
     }
 
-    /// Whether output waits that this thread could write.
-    fn is_output_pending(&self) -> bool {
-        self.output.as_ref().is_some_and(|output| !output.is_empty())
+    /// Queues what is due, unless another thread writes and will do so. Returns whether output waits.
+    fn queue_due(&mut self) -> bool {
+        !self.writing && self.endpoint.poll_transmit(self.now, &mut self.output)
     }
 
     /// Returns the error that tells how the connection ended, once it did.

@@ -164,15 +164,9 @@ impl<S: Transport> Driver<S> {
     /// control frames that are due, but not what the application queued without asking to send it.
     fn deliver<'a>(&'a self, mut state: Guard<'a>, input: Input) {
         self.put_back_input(&mut state, input);
-        if let Some(mut output) = state.output.take() {
-            let queued = output.len();
-            let now = state.now;
-            state.endpoint.poll_transmit(now, &mut output);
-            let more = output.len() != queued;
-            state.output = Some(output);
-            if more {
-                state = self.flush_now(state);
-            }
+        let queued = state.output.len();
+        if state.queue_due() && state.output.len() > queued {
+            state = self.flush_now(state);
         }
         drop(state);
     }
@@ -189,10 +183,8 @@ impl<S: Transport> Driver<S> {
         if state.end.is_some() || state.broken {
             return (state, Received::Nothing);
         }
-        let pending = state.is_output_pending();
-        if let Some(output) = &mut state.output {
-            output.release();
-        }
+        let pending = !state.writing && !state.output.is_empty();
+        state.output.release();
         let timeout = state.timeout();
         if timeout == Some(Duration::ZERO) {
             return (state, Received::Nothing);

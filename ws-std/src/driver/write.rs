@@ -1,3 +1,4 @@
+use core::mem;
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
@@ -22,44 +23,41 @@ type Queue<'a> = dyn FnMut(&mut Endpoint, Instant, &mut SendBuffer) -> Result<()
 impl<S: Transport> Driver<S> {
     /// Has `queue` put something into the output, without writing it.
     pub(super) fn queue(&self, queue: &mut Queue<'_>) -> Result<(), Error> {
-        let (mut state, mut output) = self.take_output(self.lock_now())?;
-        let now = state.now;
-        let result = queue(&mut state.endpoint, now, &mut output);
-        self.put_back_output(&mut state, output);
-        result.map_err(|refused| state.ended().unwrap_or(Error::Refused(refused)))
+        let mut state = self.wait_written(self.lock_now());
+        state.queue(queue).map_err(|refused| state.ended().unwrap_or(Error::Refused(refused)))
     }
 
     /// Has `queue` put something into the output as soon as there is room, and waits until the transport took
     /// all of it.
     pub(super) fn send(&self, queue: &mut Queue<'_>) -> Result<(), Error> {
         let mut scratch = Vec::new();
-        let (mut state, mut output) = self.take_output(self.look(self.lock_now()))?;
+        let mut state = self.look(self.lock_now());
         loop {
-            let now = state.now;
-            match queue(&mut state.endpoint, now, &mut output) {
+            state = self.wait_written(state);
+            if let Some(error) = state.ended() {
+                return Err(error);
+            }
+            match state.queue(queue) {
                 Ok(()) => break,
                 // Room can be made.
-                Err(SendError::OutputFull) if !output.is_empty() => {
-                    (state, _) = self.write(state, &mut output, &mut scratch);
+                Err(SendError::OutputFull) if !state.output.is_empty() => {
+                    (state, _) = self.write(state, &mut scratch);
                 }
-                Err(refused) => {
-                    self.put_back_output(&mut state, output);
-                    return Err(state.ended().unwrap_or(Error::Refused(refused)));
-                }
+                Err(refused) => return Err(state.ended().unwrap_or(Error::Refused(refused))),
             }
         }
         let was_open = state.endpoint.is_open();
         let mut waited = false;
         loop {
             let progress;
-            (state, progress) = self.write(state, &mut output, &mut scratch);
+            (state, progress) = self.write(state, &mut scratch);
             match progress {
                 Progress::Some => {}
                 Progress::Waited => waited = true,
                 Progress::Done => break,
             }
         }
-        self.put_back_output(&mut state, output);
+        self.settle(&mut state);
         if let Some(error) = state.ended() {
             return Err(error);
         }
@@ -73,26 +71,8 @@ impl<S: Transport> Driver<S> {
         Ok(())
     }
 
-    /// Takes the output out, to be put back.
-    fn take_output<'a>(&'a self, mut state: Guard<'a>) -> Result<(Guard<'a>, SendBuffer), Error> {
-        loop {
-            if let Some(error) = state.ended() {
-                return Err(error);
-            }
-            match state.output.take() {
-                Some(output) => return Ok((state, output)),
-                None => state = self.wait_changed(state, None),
-            }
-        }
-    }
-
-    /// Writes once, or waits once until there is room. The output is out.
-    fn write<'a>(
-        &'a self,
-        mut state: Guard<'a>,
-        output: &mut SendBuffer,
-        scratch: &mut Vec<u8>,
-    ) -> (Guard<'a>, Progress) {
+    /// Writes once, or waits once until there is room.
+    fn write<'a>(&'a self, mut state: Guard<'a>, scratch: &mut Vec<u8>) -> (Guard<'a>, Progress) {
         if state.is_due() {
             state = self.catch_up_if_free(state);
             self.expire(&mut state);
@@ -101,65 +81,46 @@ impl<S: Transport> Driver<S> {
             state = self.handle_broken(state);
         }
         if state.end.is_some() || state.broken {
-            *output = SendBuffer::new();
             return (state, Progress::Done);
         }
-        let now = state.now;
-        if !state.endpoint.poll_transmit(now, output) {
+        state = self.wait_written(state);
+        if !state.queue_due() {
             return (state, Progress::Done);
         }
-        drop(state);
-        let result = self.stream.try_write(output.pending());
-        let mut state = self.lock();
-        if self.handle_written(&mut state, result, output) {
-            return (state, Progress::Some);
-        }
-        if state.broken {
+        let taken;
+        (state, taken) = self.write_once(state);
+        if taken || state.broken {
             return (state, Progress::Some);
         }
         (self.wait_for_room(state, scratch), Progress::Waited)
     }
 
-    /// Writes what can be written without waiting, if nobody else writes.
+    /// Writes what can be written without waiting, if nobody else does.
     pub(super) fn flush_now<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
-        if state.broken || state.end.is_some() {
-            return state;
+        let mut taken = true;
+        while taken && !state.broken && !state.endpoint.is_closed() && state.queue_due() {
+            (state, taken) = self.write_once(state);
         }
-        let Some(mut output) = state.output.take() else { return state };
-        let now = state.now;
-        while state.endpoint.poll_transmit(now, &mut output) && !state.endpoint.is_closed() {
-            drop(state);
-            let result = self.stream.try_write(output.pending());
-            state = self.lock();
-            if !self.handle_written(&mut state, result, &mut output) {
-                break;
-            }
-        }
-        self.put_back_output(&mut state, output);
+        self.settle(&mut state);
         state
     }
 
-    /// Takes in what came of an attempt to write; returns whether something was written.
-    fn handle_written(&self, state: &mut State, result: io::Result<usize>, output: &mut SendBuffer) -> bool {
-        let error = match result {
-            Ok(0) => io::ErrorKind::WriteZero.into(),
-            Ok(n) => {
-                state.endpoint.handle_transmitted(state.now, n, output);
-                state.blocked = false;
-                return true;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
-            Err(error) => error,
-        };
-        state.endpoint.handle_transmitted(state.now, 0, output);
-        if error.kind() == io::ErrorKind::WouldBlock {
-            state.blocked = true;
-        } else {
-            state.broken = true;
-            state.cause = Some(Arc::new(error));
-            *output = SendBuffer::new();
+    /// Writes what is pending, without the lock; returns whether anything was taken. Nobody else writes.
+    fn write_once<'a>(&'a self, mut state: Guard<'a>) -> (Guard<'a>, bool) {
+        let output = mem::take(&mut state.output);
+        state.writing = true;
+        drop(state);
+        let result = self.stream.try_write(output.pending());
+        let mut state = self.lock();
+        state.writing = false;
+        state.output = output;
+        let taken = state.handle_written(result);
+        if state.end.is_some() || state.broken {
+            // It can go nowhere any more.
+            state.output = SendBuffer::new();
         }
-        false
+        self.notify(&state);
+        (state, taken)
     }
 
     /// Writing failed: sees to it that what arrived is taken in and the connection ends, here or, if another
@@ -232,6 +193,34 @@ impl<S: Transport> Driver<S> {
             self.put_back_input(&mut state, input);
         }
         state
+    }
+}
+
+impl State {
+    fn queue(&mut self, queue: &mut Queue<'_>) -> Result<(), SendError> {
+        queue(&mut self.endpoint, self.now, &mut self.output)
+    }
+
+    /// Takes in what came of an attempt to write; returns whether something was written.
+    fn handle_written(&mut self, result: io::Result<usize>) -> bool {
+        let error = match result {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(n) => {
+                self.endpoint.handle_transmitted(self.now, n, &mut self.output);
+                self.blocked = false;
+                return true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            Err(error) => error,
+        };
+        self.endpoint.handle_transmitted(self.now, 0, &mut self.output);
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.blocked = true;
+        } else {
+            self.broken = true;
+            self.cause = Some(Arc::new(error));
+        }
+        false
     }
 }
 
