@@ -46,16 +46,16 @@ impl<S: Transport> Reader<S> {
     /// # Errors
     /// As there.
     pub fn read(&mut self) -> Result<Option<Message>, Error> {
-        self.driver.read(|message| Message::from(message))
+        self.driver.read(false, |message| Message::from(message))
     }
 
     /// Waits for the next message and lends it to `take`. See [`WebSocket::read_ref`]; replies are for the other
-    /// half.
+    /// half. Of the messages that come in one read only the first is not copied.
     ///
     /// # Errors
     /// As there.
     pub fn read_ref<R>(&mut self, take: impl FnOnce(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
-        self.driver.read(take)
+        self.driver.read(false, take)
     }
 
     /// Waits for the next part of a message and lends it to `take`. See [`WebSocket::read_part`].
@@ -63,7 +63,7 @@ impl<S: Transport> Reader<S> {
     /// # Errors
     /// As there.
     pub fn read_part<R>(&mut self, take: impl FnOnce(Part<'_>) -> R) -> Result<Option<R>, Error> {
-        self.driver.read_part(take)
+        self.driver.read_part(false, take)
     }
 }
 

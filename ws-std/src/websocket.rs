@@ -119,13 +119,12 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     /// [`Error::Ended`] if it ended in any other way, with the same again at each further call.
     pub fn read(&mut self) -> Result<Option<Message>, Error> {
-        self.driver.read(|message| Message::from(message))
+        self.driver.read(true, |message| Message::from(message))
     }
 
     /// Waits for the next message and lends it to `take`, with a way to queue replies while it is at hand.
     ///
-    /// A message that came whole in one read is neither copied nor allocated for, unless others came before it
-    /// in the same read. Replies leave with the next call that waits or sends, so a read that brought many
+    /// A message that came whole in one read is neither copied nor allocated for. Replies leave with the next call that waits or sends, so a read that brought many
     /// messages is answered by one write.
     ///
     /// # Errors
@@ -144,7 +143,7 @@ impl<S: Transport> WebSocket<S> {
         &mut self,
         take: impl FnOnce(MessageRef<'_>, &mut Replies<'_, S>) -> R,
     ) -> Result<Option<R>, Error> {
-        self.driver.read(|message| take(message, &mut Replies { driver: &self.driver }))
+        self.driver.read(true, |message| take(message, &mut Replies { driver: &self.driver }))
     }
 
     /// Waits for the next part of a message, with [`Delivery::Parts`](ws_core::Delivery::Parts), and lends it to
@@ -153,7 +152,7 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_part<R>(&mut self, take: impl FnOnce(Part<'_>) -> R) -> Result<Option<R>, Error> {
-        self.driver.read_part(take)
+        self.driver.read_part(true, take)
     }
 
     /// Sends a message: queues it and writes until the system took all of it.

@@ -7,18 +7,28 @@ use super::read::with_small;
 use crate::{Error, Message, MessageRef, Transport};
 
 impl<S: Transport> Driver<S> {
-    pub(crate) fn read<R>(&self, take: impl FnOnce(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
+    /// Waits for a message. `alone`: no other thread uses the connection, nor does `take` wait for it.
+    pub(crate) fn read<R>(
+        &self,
+        alone: bool,
+        take: impl FnOnce(MessageRef<'_>) -> R,
+    ) -> Result<Option<R>, Error> {
         if self.delivery == Delivery::Parts {
             return Err(Error::DeliveredInParts);
         }
-        self.read_part(|part| take(part.data))
+        self.read_part(alone, |part| take(part.data))
     }
 
-    pub(crate) fn read_part<R>(&self, take: impl FnOnce(Part<'_>) -> R) -> Result<Option<R>, Error> {
+    /// Waits for a part of a message.
+    pub(crate) fn read_part<R>(
+        &self,
+        alone: bool,
+        take: impl FnOnce(Part<'_>) -> R,
+    ) -> Result<Option<R>, Error> {
         let mut take = Some(take);
         let mut taken = None;
         while taken.is_none() {
-            let next = self.next(&mut |event| {
+            let next = self.next(alone, &mut |event| {
                 if let Some(part) = part_of(event)
                     && let Some(take) = take.take()
                 {

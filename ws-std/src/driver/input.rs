@@ -126,7 +126,7 @@ impl Input {
 }
 
 /// The rest of a chunk, taken out of the [`Input`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rest {
     bytes: Vec<u8>,
     start: usize,

@@ -8,7 +8,7 @@ impl<S: Transport> Driver<S> {
     pub(crate) fn next_opening(&self) -> Result<Event<'static>, Ended> {
         let mut next = None;
         while next.is_none() {
-            if !self.next(&mut |event| next = Some(event.into_owned())) {
+            if !self.next(false, &mut |event| next = Some(event.into_owned())) {
                 let state = self.lock();
                 // There is an outcome whenever there is an end.
                 let outcome = state.end.clone().unwrap_or(Outcome::Aborted);

@@ -1,9 +1,10 @@
 use core::cell::Cell;
+use core::mem;
 use core::time::Duration;
 
 use ws_core::{Chunk, Event};
 
-use super::input::{Input, Received};
+use super::input::{Input, Received, Rest};
 use super::{Driver, Guard, State};
 use crate::{Interest, Transport};
 
@@ -29,8 +30,8 @@ pub(super) fn with_small<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
 
 impl<S: Transport> Driver<S> {
     /// Waits for the next event for the application and hands it to `take`, without a lock. Returns false at the
-    /// end.
-    pub(crate) fn next(&self, take: &mut dyn FnMut(Event<'_>)) -> bool {
+    /// end. `alone`: no other thread uses the connection, nor does `take` wait for it.
+    pub(crate) fn next(&self, alone: bool, take: &mut dyn FnMut(Event<'_>)) -> bool {
         let mut state = self.lock_now();
         let mut input = loop {
             if let Some(event) = state.inbox.pop() {
@@ -48,6 +49,12 @@ impl<S: Transport> Driver<S> {
             }
         };
         if !state.is_due() {
+            if alone && input.has_rest() {
+                match self.lend_rest(state, input, take) {
+                    None => return true,
+                    Some(unused) => (state, input) = unused,
+                }
+            }
             let event;
             (state, event) = self.poll_rest(state, &mut input);
             if let Some(event) = event {
@@ -114,6 +121,30 @@ impl<S: Transport> Driver<S> {
         }
     }
 
+    /// Hands the next event in what is left of the last chunk to `take` without a copy. The input, which is out,
+    /// stays out meanwhile: it is returned, with the lock, if there was no event.
+    fn lend_rest<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        mut input: Input,
+        take: &mut dyn FnMut(Event<'_>),
+    ) -> Option<(Guard<'a>, Input)> {
+        let rest = input.take_rest();
+        let mut lent = Lent { driver: self, input: Some(input), rest, left: 0, fresh: false };
+        let mut chunk = lent.rest.chunk();
+        let event;
+        (state, event) = self.poll(state, &mut chunk);
+        lent.left = chunk.len();
+        let Some(event) = event else {
+            self.settle(&mut state);
+            return lent.input.take().map(|input| (state, input));
+        };
+        lent.fresh = is_opening(&event);
+        self.flush_due(state);
+        take(event);
+        None
+    }
+
     /// Returns the next event in what is left of the last chunk, and what follows from an accepted request. The
     /// input is out.
     fn poll_rest<'a>(
@@ -160,10 +191,15 @@ impl<S: Transport> Driver<S> {
         (state, None)
     }
 
-    /// Before an event goes to the application, which may take its time: puts the input back, and sends the
-    /// control frames that are due, but not what the application queued without asking to send it.
+    /// Before an event goes to the application, which may take its time: puts the input back and sends what is
+    /// due.
     fn deliver<'a>(&'a self, mut state: Guard<'a>, input: Input) {
         self.put_back_input(&mut state, input);
+        self.flush_due(state);
+    }
+
+    /// Sends the control frames that are due, but not what the application queued without asking to send it.
+    fn flush_due<'a>(&'a self, mut state: Guard<'a>) {
         let queued = state.output.len();
         if state.queue_due() && state.output.len() > queued {
             state = self.flush_now(state);
@@ -290,6 +326,26 @@ impl<S: Transport> Driver<S> {
         self.settle(&mut state);
         self.notify(&state);
         state
+    }
+}
+
+/// The input, while an event in its rest is with the application.
+struct Lent<'a, S: Transport> {
+    driver: &'a Driver<S>,
+    input: Option<Input>,
+    rest: Rest,
+    /// How much of `rest` is not used up.
+    left: usize,
+    fresh: bool,
+}
+
+/// Puts the input back, also if the application panics.
+impl<S: Transport> Drop for Lent<'_, S> {
+    fn drop(&mut self) {
+        if let Some(mut input) = self.input.take() {
+            input.put_back(mem::take(&mut self.rest), self.left, self.fresh);
+            self.driver.put_back_input(&mut self.driver.lock(), input);
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Messages there and back, in every form.
 
+use core::panic::AssertUnwindSafe;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
+use std::panic::{catch_unwind, resume_unwind};
 use std::thread;
 
 use ws_core::frame::Opcode;
@@ -86,6 +88,23 @@ fn lent_messages_and_their_replies() {
         for i in 0..100 {
             assert_eq!(client.read().unwrap(), Some(Message::from(format!("message {i}"))));
         }
+    });
+}
+
+/// An application that panics over one message can go on with the next.
+#[test]
+fn a_panic_loses_no_more_than_its_message() {
+    within(|| {
+        let (mut server, mut raw) = server_and_raw(Config::default());
+        let frames = ["one", "two", "three"].map(|text| raw.frame(Opcode::Text, true, text.as_bytes()));
+        raw.stream.write_all(&frames.concat()).unwrap();
+        for _ in 0..2 {
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                server.read_ref(|_, _| resume_unwind(Box::new("cannot stand it")))
+            }));
+            let _: Box<_> = unwound.map(|result: Result<Option<()>, _>| result.unwrap()).unwrap_err();
+        }
+        assert_eq!(server.read().unwrap(), Some("three".into()));
     });
 }
 
