@@ -41,7 +41,7 @@ impl Proxy {
         let targets = route.targets.get(..breadth).unwrap_or(&route.targets);
         let peer = request.info.peer.filter(|_| self.config.add_received);
         let Some(head) = ReplyHead::of(request.message, peer) else { return refuse(400, "Bad Request") };
-        self.check_load(request.flow, head.len())?;
+        self.check_load(request.flow, head.stored_len())?;
 
         let id = self.transactions.next_id();
         let until = now + self.config.transaction_timeout;

@@ -131,7 +131,7 @@ impl Transaction {
     /// How many bytes of messages are kept.
     fn stored_len(&self) -> usize {
         let branches: usize = self.branches.iter().map(|branch| branch.uri.len() + branch.routes.len()).sum();
-        self.head.len() + branches + self.best.as_ref().map_or(0, Final::stored_len)
+        self.head.stored_len() + branches + self.best.as_ref().map_or(0, Final::stored_len)
     }
 
     pub(super) fn via_branch(&self, epoch: u32, transaction: u64, index: usize) -> ViaBranch {

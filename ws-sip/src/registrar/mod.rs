@@ -6,61 +6,20 @@
 //! [`Registrar::poll_timeout`] says when [`Registrar::handle_timeout`] has something to do.
 
 mod binding;
+mod config;
+mod error;
 #[cfg(test)]
 mod tests;
 
 pub use binding::Binding;
+pub use config::Config;
+pub use error::RegisterError;
 
 use crate::flow::FlowId;
 use crate::sip::{Contact, SipUri};
-use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// The limits of a [`Registrar`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Config {
-    /// How long a binding lasts that asks for no time; 3600 s by default, the value of RFC 3261 section 10.2.
-    pub default_expires: u32,
-    /// The shortest time in seconds that may be asked for; less is answered 423. 60 by default: a browser refreshes
-    /// some seconds before the end, and a dead flow ends its bindings anyway.
-    pub min_expires: u32,
-    /// The longest time in seconds that is given; whoever asks for more gets this. 3600 by default.
-    pub max_expires: u32,
-    /// The most bindings of one address-of-record; 10 by default: a call to it forks to all of them.
-    pub max_bindings_per_aor: usize,
-    /// The most addresses-of-record that one flow may have bindings for; 1,000 by default, so that one client
-    /// cannot use up the registrar.
-    pub max_aors_per_flow: usize,
-    /// The most bindings in all; 100,000 by default.
-    pub max_bindings: usize,
-    /// The most bytes of a binding: address-of-record, contact, parameters, Path and Call-ID together; 2 KiB by
-    /// default.
-    pub max_binding_len: usize,
-    /// How long an address-of-record is remembered after its last binding ended, to be told from an unknown one;
-    /// one hour by default.
-    pub remember: Duration,
-    /// The most addresses-of-record that are remembered so; 10,000 by default. The oldest is forgotten first.
-    pub max_remembered: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            default_expires: 3600,
-            min_expires: 60,
-            max_expires: 3600,
-            max_bindings_per_aor: 10,
-            max_aors_per_flow: 1_000,
-            max_bindings: 100_000,
-            max_binding_len: 2048,
-            remember: Duration::from_secs(3600),
-            max_remembered: 10_000,
-        }
-    }
-}
 
 /// What a REGISTER asks for.
 #[derive(Clone, Copy, Debug)]
@@ -87,56 +46,6 @@ pub enum Contacts<'a> {
     /// `*`: all bindings are to be removed.
     All,
 }
-
-/// Why a registration changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RegisterError {
-    /// Less time was asked for than the minimum, in seconds.
-    IntervalTooBrief(u32),
-    /// A binding was changed by a request with a higher CSeq of the same Call-ID.
-    OutOfOrder,
-    /// `*` without an expiry of 0 (RFC 3261 section 10.2.2).
-    Wildcard,
-    /// A contact's URI is malformed or neither `sip` nor `sips`: no flow leads there.
-    ContactUri,
-    /// A binding would be longer than the limit.
-    TooLong,
-    /// The address-of-record, or the flow, would have more bindings than the limit.
-    TooManyContacts,
-    /// The registrar holds as many bindings as it may.
-    Full,
-}
-
-impl RegisterError {
-    /// The status code of the answer.
-    pub fn status(self) -> u16 {
-        match self {
-            Self::IntervalTooBrief(_) => 423,
-            Self::OutOfOrder => 500,
-            Self::Wildcard | Self::ContactUri => 400,
-            Self::TooLong => 513,
-            Self::TooManyContacts => 403,
-            Self::Full => 503,
-        }
-    }
-}
-
-impl fmt::Display for RegisterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IntervalTooBrief(_) => "Interval Too Brief",
-            Self::OutOfOrder => "CSeq Out Of Order",
-            Self::Wildcard => "Wildcard Contact Without Zero Expires",
-            Self::ContactUri => "Bad Contact URI",
-            Self::TooLong => "Contact Too Long",
-            Self::TooManyContacts => "Too Many Contacts",
-            Self::Full => "Registrar Full",
-        })
-    }
-}
-
-impl core::error::Error for RegisterError {}
 
 /// An address-of-record in the form of [`SipUri::write_aor`], shared by all tables.
 type Aor = Arc<[u8]>;

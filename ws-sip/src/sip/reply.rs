@@ -46,13 +46,8 @@ impl ReplyHead {
     }
 
     /// How many bytes are kept.
-    pub fn len(&self) -> usize {
+    pub fn stored_len(&self) -> usize {
         self.lines.len()
-    }
-
-    /// Whether nothing is kept, which is never the case.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
     }
 
     /// From and Call-ID, two whole lines: what a CANCEL or ACK to the next hop has in common with the request.
