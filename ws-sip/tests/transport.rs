@@ -428,3 +428,87 @@ fn a_handshake_that_failed_tells_its_heads() {
     }
     assert_eq!(tried, Some(nobody));
 }
+
+#[test]
+fn trunks_carry_sip_over_tcp_and_udp_and_close_last() {
+    use std::io::{Read as _, Write as _};
+
+    use ws_sip::TrunkTransport;
+
+    // A SIP server of bare sockets, its UDP and TCP on one port.
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: ws_sip::TrunkAddress = tcp.local_addr().unwrap().to_string().parse().unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp_address: ws_sip::TrunkAddress = udp.local_addr().unwrap().to_string().parse().unwrap();
+    let (mut edge, listener) = Node::server(open());
+    let stream = edge.transport.flows().open_trunk(&address, TrunkTransport::Tcp);
+    let datagrams = edge.transport.flows().open_trunk(&udp_address, TrunkTransport::Udp);
+    assert_eq!(edge.transport.flows().open_trunk(&address, TrunkTransport::Tcp), stream, "one is enough");
+    // What is sent before it is open waits.
+    let request = with_length("first");
+    edge.transport.flows().send(stream, &request).unwrap();
+    until(&mut [&mut edge], |nodes| nodes[0].opened().len() == 2);
+    edge.transport.flows().send(datagrams, &request).unwrap();
+    edge.poll(Duration::ZERO);
+
+    let (mut server, _) = tcp.accept().unwrap();
+    let mut got = vec![0; request.len()];
+    server.read_exact(&mut got).unwrap();
+    assert_eq!(got, request);
+    let mut datagram = [0; 2000];
+    let (n, from) = udp.recv_from(&mut datagram).unwrap();
+    assert_eq!(&datagram[..n], request);
+
+    udp.send_to(&options("datagram"), from).unwrap();
+    let mut both = b"\r\n\r\n".to_vec();
+    both.extend(with_length("one"));
+    both.extend(with_length("two"));
+    for piece in both.chunks(50) {
+        server.write_all(piece).unwrap();
+    }
+    until(&mut [&mut edge], |nodes| nodes[0].messages().len() == 3);
+    let mut pong = [0; 2];
+    server.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"\r\n");
+
+    let mut raw = Raw::connect(listener);
+    raw.handshake(SIP);
+    until(&mut [&mut edge], |nodes| nodes[0].opened().len() == 3);
+    edge.transport.flows().shut_down(Duration::from_secs(60));
+    raw.frame(0x88, &[3, 233]);
+    until(&mut [&mut edge], |nodes| nodes[0].closed().len() == 3);
+    assert_eq!(edge.closed()[1..], [&Outcome::Aborted, &Outcome::Aborted]);
+    assert!(edge.transport.flows().is_drained());
+
+    // A server that sends what has no end is dropped, and one that leaves is missed.
+    let mut edge = Node::new(open());
+    edge.transport.flows().open_trunk(&address, TrunkTransport::Tcp);
+    until(&mut [&mut edge], |nodes| nodes[0].opened().len() == 1);
+    let (mut server, _) = tcp.accept().unwrap();
+    server.write_all(&options("endless")).unwrap();
+    until(&mut [&mut edge], |nodes| nodes[0].closed().len() == 1);
+    edge.transport.flows().open_trunk(&address, TrunkTransport::Tcp);
+    until(&mut [&mut edge], |nodes| nodes[0].opened().len() == 2);
+    drop(tcp.accept().unwrap());
+    until(&mut [&mut edge], |nodes| nodes[0].closed().len() == 2);
+    assert_eq!(edge.closed(), [&Outcome::Aborted, &Outcome::Vanished]);
+}
+
+fn with_length(call_id: &str) -> Vec<u8> {
+    let mut request = options(call_id);
+    let end = request.len() - 2;
+    request.splice(end..end, *b"Content-Length: 0\r\n");
+    request
+}
+
+#[test]
+fn a_sip_server_may_open_trunks_too() {
+    use std::io::Write as _;
+
+    let mut edge = Node::new(open());
+    let address = edge.transport.listen_trunk("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut server = std::net::TcpStream::connect(address).unwrap();
+    server.write_all(&with_length("hello")).unwrap();
+    until(&mut [&mut edge], |nodes| nodes[0].messages().len() == 1);
+    assert_eq!(edge.opened().len(), 1);
+}

@@ -320,6 +320,22 @@ impl Flows {
         self.draining.is_some() && self.is_empty()
     }
 
+    /// While draining, closes the trunks once they are the last flows: until then they carry what ends the others.
+    pub(super) fn close_idle_trunks(&mut self) -> bool {
+        let is_trunk = |slot: &Slot| match &slot.flow {
+            Some(flow) => matches!(flow.link, Link::Trunk(_)),
+            None => true,
+        };
+        if self.is_empty() || !self.slots.iter().all(is_trunk) {
+            return false;
+        }
+        for flow in self.ids() {
+            // Each is there: the list was just made.
+            let _ = self.abort(flow);
+        }
+        true
+    }
+
     pub(super) fn flow(&self, id: FlowId) -> Option<&Flow> {
         self.slots.get(index_of(id))?.flow.as_deref().filter(|flow| flow.id == id)
     }

@@ -70,6 +70,9 @@ impl Transport {
         }
         self.accept(&mut handler);
         flush(&mut self.flows, &mut handler);
+        if self.flows.draining.is_some() && self.flows.close_idle_trunks() {
+            flush(&mut self.flows, &mut handler);
+        }
         Ok(())
     }
 

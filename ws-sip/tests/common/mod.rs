@@ -46,7 +46,9 @@ impl Node {
         self.transport
             .poll(Some(timeout), |_, event| {
                 seen.push(match event {
-                    FlowEvent::Opened { flow, .. } => Seen::Opened(flow),
+                    FlowEvent::Opened { flow, .. } | FlowEvent::TrunkOpened { flow, .. } => {
+                        Seen::Opened(flow)
+                    }
                     FlowEvent::Message { flow, message, kind } => {
                         Seen::Message(flow, message.bytes().to_vec(), kind)
                     }
