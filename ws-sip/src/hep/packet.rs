@@ -89,9 +89,21 @@ impl Packet<'_> {
     /// # Errors
     /// [`TooLong`] if it would exceed [`MAX_PACKET_LEN`].
     pub fn encode(&self) -> Result<Vec<u8>, TooLong> {
+        let mut out = Vec::new();
+        self.encode_into(&mut out)?;
+        Ok(out)
+    }
+
+    /// Appends the packet to `out`, as a stream carries one after the other.
+    ///
+    /// # Errors
+    /// [`TooLong`] if it would exceed [`MAX_PACKET_LEN`]; nothing is appended then.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let total = self.overhead().saturating_add(self.payload.len());
         let total_16 = u16::try_from(total).map_err(|_| TooLong)?;
-        let mut out = Writer(Vec::with_capacity(total));
+        out.reserve(total);
+        let start = out.len();
+        let mut out = Writer(out);
         out.0.extend_from_slice(MAGIC);
         out.0.extend_from_slice(&total_16.to_be_bytes());
         out.chunk(chunk::FAMILY, &[if self.is_v6() { 10 } else { 2 }]);
@@ -117,9 +129,14 @@ impl Packet<'_> {
         if !self.correlation.is_empty() {
             out.chunk(chunk::CORRELATION, self.correlation);
         }
-        debug_assert_eq!(out.0.len(), total);
-        Ok(out.0)
+        debug_assert_eq!(out.0.len() - start, total);
+        Ok(())
     }
+}
+
+/// Returns the length of the encoded packet at the start of `bytes`, which holds at least its head.
+pub(super) fn encoded_len(bytes: &[u8]) -> usize {
+    bytes.first_chunk::<HEAD_LEN>().map_or(0, |head| u16::from_be_bytes([head[4], head[5]]).into())
 }
 
 impl<'a> Packet<'a> {
@@ -194,9 +211,9 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-struct Writer(Vec<u8>);
+struct Writer<'o>(&'o mut Vec<u8>);
 
-impl Writer {
+impl Writer<'_> {
     /// Appends a chunk; the packet's length was checked, so the chunk's fits.
     fn chunk(&mut self, kind: u16, data: &[u8]) {
         let len = u16::try_from(CHUNK_HEAD_LEN + data.len()).unwrap_or(u16::MAX);

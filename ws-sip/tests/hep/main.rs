@@ -1,0 +1,7 @@
+//! HEP records on their way to collectors, over real sockets: the sender alone, then the transport's traces.
+
+mod collector;
+mod sender;
+mod streams;
+#[cfg(feature = "tls")]
+mod tls;
