@@ -159,6 +159,27 @@ fn more_connections_than_allowed_are_answered_503() {
 }
 
 #[test]
+fn an_address_may_have_so_many_connections() {
+    let mut settings = open();
+    settings.ws_max_connections_per_address = 1;
+    let (mut server, address) = Node::server(settings);
+    let mut first = Raw::connect(address);
+    first.handshake(SIP);
+    until(&mut [&mut server], |nodes| nodes[0].opened().len() == 1);
+    let mut second = Raw::connect(address);
+    second.handshake(SIP);
+    let reading = second.read(usize::MAX);
+    until(&mut [&mut server], |_| reading.is_finished());
+    assert!(reading.join().unwrap().starts_with(b"HTTP/1.1 503 "));
+    drop((first, second));
+    until(&mut [&mut server], |nodes| nodes[0].closed().len() == 1);
+    until(&mut [&mut server], |nodes| nodes[0].seen.len() == 3);
+    let mut third = Raw::connect(address);
+    third.handshake(SIP);
+    until(&mut [&mut server], |nodes| nodes[0].opened().len() == 2);
+}
+
+#[test]
 fn the_settings_decide_who_is_let_in() {
     let mut settings = Settings::default();
     settings.ws_allowed_origins = vec!["https://phone.example".into()];

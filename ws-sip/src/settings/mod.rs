@@ -53,6 +53,9 @@ pub struct Settings {
     pub ws_max_message_len: usize,
     /// Connections at once; a further one is answered 503. Default 65,536.
     pub ws_max_connections: usize,
+    /// Connections at once from one address, with IPv6 from one /64; a further one is answered 503. Default 0: any
+    /// number, since many users may sit behind one address.
+    pub ws_max_connections_per_address: usize,
     /// Whether connections are traced from the start on. Default no. [`Tracing`](crate::Tracing) changes it at run
     /// time.
     pub trace_on: bool,
@@ -97,6 +100,7 @@ impl Default for Settings {
             ws_pong_timeout: Duration::from_secs(10),
             ws_max_message_len: 256 << 10,
             ws_max_connections: 65_536,
+            ws_max_connections_per_address: 0,
             trace_on: false,
             trace_destination: None,
             trace_filter_route: None,
@@ -206,6 +210,7 @@ mod tests {
             ("ws_pong_timeout", "3"),
             ("ws_max_message_len", "1000"),
             ("ws_max_connections", "5"),
+            ("ws_max_connections_per_address", "2"),
             ("trace_destination", "hep"),
             ("trace_on", "1"),
             ("trace_filter_route", "ws_filter"),

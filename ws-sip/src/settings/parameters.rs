@@ -129,6 +129,13 @@ pub const PARAMETERS: &[Parameter] = &[
         set: |settings, value| put(&mut settings.ws_max_connections, value.parse().ok()),
     },
     Parameter {
+        name: "ws_max_connections_per_address",
+        value: "N",
+        help: "connections from one address, 0 for any number (0)",
+        kind: Kind::Integer,
+        set: |settings, value| put(&mut settings.ws_max_connections_per_address, value.parse().ok()),
+    },
+    Parameter {
         name: "trace_destination",
         value: "NAME",
         help: "collector that records are sent to, the name of a hep-id (none)",

@@ -10,6 +10,7 @@ use ws_core::{
     Chunk, CloseFrame, Endpoint, Instant, KeySource, Outcome, Response, SendBuffer, Side, StatusCode,
 };
 
+use super::addresses::Addresses;
 use super::clock::Clock;
 use super::event::{Counters, Ends, FirstClose};
 use super::outgoing::{Connecting, Outgoing, Purpose, Resolver, Target};
@@ -42,7 +43,12 @@ pub struct Flows {
     /// Outgoing flows by where they lead, for reuse.
     destinations: HashMap<Target, FlowId>,
     pub(super) draining: Option<Instant>,
+    /// Where the accepted WebSocket connections come from.
+    addresses: Addresses,
 }
+
+/// Connections beyond the limit that get an answer.
+const MAX_REFUSED: usize = 1024;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -127,6 +133,7 @@ impl Flows {
             dirty: Vec::new(),
             destinations: HashMap::new(),
             draining: None,
+            addresses: Addresses::default(),
         }
     }
 
@@ -355,15 +362,22 @@ impl Flows {
     /// Takes in an accepted connection.
     pub(super) fn accept(&mut self, mut stream: mio::net::TcpStream, ends: Ends) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let config = if self.draining.is_some() || self.len() >= self.settings.ws_max_connections {
-            &self.configs.refusing
-        } else {
-            &self.configs.server
-        };
+        let max = self.settings.ws_max_connections;
+        if self.len() >= max.saturating_add(MAX_REFUSED) {
+            // Even a refusal is more than can be given to so many.
+            return Ok(());
+        }
+        let from_address = self.addresses.add(ends.peer.ip());
+        let per_address = self.settings.ws_max_connections_per_address;
+        let is_full = self.len() >= max || (per_address > 0 && from_address > per_address);
+        let config =
+            if is_full || self.draining.is_some() { &self.configs.refusing } else { &self.configs.server };
         let endpoint = Endpoint::server(config, self.now);
         let index = self.next_index();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut stream, Token(FIRST_FLOW + index), interest)?;
+        self.registry
+            .register(&mut stream, Token(FIRST_FLOW + index), interest)
+            .inspect_err(|_| self.addresses.remove(ends.peer.ip()))?;
         let link = Link::Up { stream, endpoint, out: SendBuffer::new() };
         let flow = self.insert(link, ends, None);
         self.mark(flow);
@@ -539,7 +553,12 @@ impl Flows {
             self.destinations.remove(outgoing.target());
         }
         match &mut flow.link {
-            Link::Up { stream, .. } => drop(self.registry.deregister(stream)),
+            Link::Up { stream, .. } => {
+                drop(self.registry.deregister(stream));
+                if flow.ends.is_incoming {
+                    self.addresses.remove(flow.ends.peer.ip());
+                }
+            }
             Link::Connecting(connecting) => connecting.deregister(&self.registry),
             Link::Trunk(trunk) => trunk.deregister(&self.registry),
         }

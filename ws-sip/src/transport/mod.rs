@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod addresses;
 mod clock;
 mod config;
 mod event;
