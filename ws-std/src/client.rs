@@ -152,3 +152,25 @@ fn connect_any(addresses: &[SocketAddr], timeout: Option<Duration>) -> io::Resul
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        // Nobody listens there any more.
+        let bad = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for timeout in [None, Some(Duration::from_secs(60)), Some(Duration::MAX)] {
+            let stream = connect_any(&[bad, bad, good], timeout).unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), good);
+            let error = connect_any(&[bad, bad], timeout).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            assert_eq!(connect_any(&[], timeout).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+}

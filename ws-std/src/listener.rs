@@ -151,9 +151,7 @@ impl Severity {
         match Errno::from_io_error(error) {
             Some(Errno::INTR) => Self::Nothing,
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => Self::Shortage,
-            None | Some(Errno::BADF | Errno::FAULT | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
-                Self::Fatal
-            }
+            None | Some(Errno::BADF | Errno::FAULT | Errno::INVAL | Errno::NOTSOCK) => Self::Fatal,
             // The network's errors for a connection that is not accepted yet, and a firewall's refusal.
             Some(_) => Self::Connection,
         }
@@ -166,6 +164,32 @@ impl Severity {
             io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => Self::Connection,
             io::ErrorKind::InvalidInput => Self::Fatal,
             _ => Self::Shortage,
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_ends_the_loop_and_what_does_not() {
+        for (errno, severity) in [
+            (Errno::INTR, Severity::Nothing),
+            (Errno::CONNABORTED, Severity::Connection),
+            (Errno::PERM, Severity::Connection),
+            (Errno::PROTO, Severity::Connection),
+            (Errno::NETUNREACH, Severity::Connection),
+            (Errno::OPNOTSUPP, Severity::Connection),
+            (Errno::MFILE, Severity::Shortage),
+            (Errno::NFILE, Severity::Shortage),
+            (Errno::NOMEM, Severity::Shortage),
+            (Errno::INVAL, Severity::Fatal),
+            (Errno::BADF, Severity::Fatal),
+        ] {
+            assert_eq!(Severity::of(&errno.into()), severity, "{errno}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// Implemented for TCP and Unix stream sockets; [`Blocking`] makes one of any `Read + Write`. All methods take
 /// `&self`, so that one thread can read while another writes; a stream that really allows that is [`Duplex`].
 pub trait Transport {
-    /// Sets the stream up for what follows: blocking, and without delay. Called once.
+    /// Sets the stream up for what follows: blocking, with no read timeout, and sending without delay. Called once.
     ///
     /// # Errors
     /// The stream's own.
@@ -176,6 +176,7 @@ mod sockets {
             impl Transport for $socket {
                 fn prepare(&self) -> io::Result<()> {
                     self.set_nonblocking(false)?;
+                    Self::set_read_timeout(self, None)?;
                     $prepare(self)
                 }
 
@@ -226,6 +227,7 @@ mod sockets {
     impl Transport for TcpStream {
         fn prepare(&self) -> io::Result<()> {
             self.set_nonblocking(false)?;
+            Self::set_read_timeout(self, None)?;
             self.set_nodelay(true)
         }
 

@@ -27,8 +27,8 @@ use crate::{Duplex, Error, Message, MessageRef, Parts, Transport};
 /// call that sends, flushes, or waits for input.
 ///
 /// # Memory
-/// An idle connection holds no buffer: reads wait with 4 KiB of their stack, and take up to 64 KiB from the heap
-/// as long as more arrives at once. A busy one further holds what the engine's limits allow, a message under way
+/// An idle connection holds no buffer: reads wait with 4 KiB that belong to the thread, whatever connections it
+/// reads from, and take up to 64 KiB more as long as more arrives at once. A busy one further holds what the engine's limits allow, a message under way
 /// and the output queue, and the messages received ahead.
 pub struct WebSocket<S = TcpStream> {
     driver: Arc<Driver<S>>,

@@ -10,7 +10,9 @@ use ws_core::frame::Opcode;
 use ws_core::{Config, Delivery, Kind, Outcome, SendError, StatusCode};
 use ws_std::{Blocking, ClientBuilder, Error, Message, WebSocket};
 
-use crate::common::{client_and_raw, config, default_pair, pair, server_and_raw, server_config, within};
+use crate::common::{
+    client_and_raw, config, default_pair, ms, pair, server_and_raw, server_config, streams, within,
+};
 
 /// Sends every message back until the end.
 fn echo<S: ws_std::Transport>(mut ws: WebSocket<S>) -> Option<Outcome> {
@@ -65,6 +67,22 @@ fn all_lengths_over_a_stream_without_timeouts() {
             ClientBuilder::new("ws://localhost/").connect_over(Blocking::new(connected)).unwrap();
         exchange(&mut client);
         assert!(server.join().unwrap().unwrap().is_clean());
+    });
+}
+
+/// Whatever the application had set on the stream before.
+#[test]
+fn a_stream_with_other_settings() {
+    within(|| {
+        let (accepted, connected) = streams();
+        accepted.set_read_timeout(Some(ms(1))).unwrap();
+        connected.set_nonblocking(true).unwrap();
+        let server =
+            thread::spawn(|| echo(ws_std::accept(accepted, &server_config(Config::default())).unwrap()));
+        let mut client = ClientBuilder::new("ws://localhost/").connect_over(connected).unwrap();
+        exchange(&mut client);
+        assert!(server.join().unwrap().unwrap().is_clean());
+        assert_eq!(client.into_parts().stream.read_timeout().unwrap(), None);
     });
 }
 
