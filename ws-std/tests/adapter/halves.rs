@@ -74,7 +74,7 @@ fn a_pong_leaves_while_the_other_half_writes() {
         raw.receive_payload(header);
         assert_eq!(raw.receive(), Some((Opcode::Pong, b"now".to_vec())));
         for _ in 0..2 {
-            assert_eq!(raw.receive(), Some((Opcode::Binary, vec![0; 300_000])));
+            assert!(raw.receive() == Some((Opcode::Binary, vec![0; 300_000])));
         }
         writing.join().unwrap();
     });

@@ -26,10 +26,10 @@ fn exchange<S: ws_std::Transport>(client: &mut WebSocket<S>) {
     for len in [0, 1, 125, 126, 4000, 4096, 4097, 65_535, 65_536, 1 << 20] {
         let text = Message::from("\u{e9}".repeat(len / 2));
         client.send(text.clone()).unwrap();
-        assert_eq!(client.read().unwrap(), Some(text));
+        assert!(client.read().unwrap() == Some(text), "{len}");
         let data = Message::from(vec![7; len]);
         client.send(data.clone()).unwrap();
-        assert_eq!(client.read().unwrap(), Some(data));
+        assert!(client.read().unwrap() == Some(data), "{len}");
     }
     assert!(client.close(StatusCode::NORMAL, "done").unwrap().is_clean());
 }
@@ -182,7 +182,7 @@ fn a_message_sent_in_parts_and_read_in_parts() {
                 break;
             }
         }
-        assert_eq!(text, "\u{e9}".repeat(30_000).as_bytes());
+        assert!(text == "\u{e9}".repeat(30_000).as_bytes());
         assert_eq!(server.read_part(|_| ()).unwrap(), None);
         assert_eq!(server.outcome().unwrap().close_code(), 1005);
         sender.join().unwrap();

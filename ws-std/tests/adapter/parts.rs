@@ -63,7 +63,7 @@ fn messages_received_ahead_go_along() {
                 let ahead = parts.received.len();
                 let mut ws = WebSocket::from_parts(parts);
                 for i in 0..20 {
-                    assert_eq!(ws.read().unwrap(), Some(vec![i; 100_000].into()));
+                    assert!(ws.read().unwrap() == Some(vec![i; 100_000].into()));
                 }
                 (ws, ahead)
             })
