@@ -4,6 +4,7 @@
 mod program {
     pub(crate) mod core;
     pub(crate) mod log;
+    pub(crate) mod manage;
     pub(crate) mod options;
     pub(crate) mod page;
     pub(crate) mod report;

@@ -86,3 +86,64 @@ fn help_and_version() {
         concat!("ws-sip ", env!("CARGO_PKG_VERSION"), "\n")
     );
 }
+
+/// A file of its own for each process, gone with the value.
+struct ConfigFile(std::path::PathBuf);
+
+impl ConfigFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ws-sip-{name}-{}.cfg", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_check_tells_where_the_file_is_wrong() {
+    let good =
+        ConfigFile::new("good", "socket=ws:127.0.0.1:1\nmodparam(\"proto_ws\", \"ws_max_msg_chunks\", 8)\n");
+    let output = ws_sip(&["-f", good.path(), "--check"]).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(output.stdout, b"the configuration is valid\n");
+
+    let bad = ConfigFile::new("bad", "socket=ws:127.0.0.1:1\nmodparam(\"proto_ws\", \"ws_port\", no)\n");
+    let output = ws_sip(&["--check", "--config", bad.path()]).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, format!("ws-sip: {}:2:33: expected a number, found `no`\n", bad.path()));
+}
+
+#[test]
+fn management_tells_what_goes_on() {
+    let file = ConfigFile::new(
+        "management",
+        "socket=ws:127.0.0.1:0\nmodparam(\"httpd\", \"port\", 0)\nmodparam(\"proto_ws\", \"trace_on\", 1)\n",
+    );
+    let mut child = ws_sip(&["-f", file.path()]).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut program = Running(child);
+    let lines: Vec<_> = stdout.lines().take(2).map(Result::unwrap).collect();
+    let port = lines[1].strip_prefix("management on http:127.0.0.1:").expect(&lines[1]).parse().unwrap();
+    let metrics = get(port, "/metrics");
+    for line in ["ws_sip_transport_flows 0", "ws_sip_proxy_requests_total 0", "ws_sip_mi_requests_total 1"] {
+        assert!(metrics.contains(&format!("\n{line}\n")), "{metrics}");
+    }
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let request = r#"{"jsonrpc":"2.0","id":7,"method":"ws_trace"}"#;
+    write!(stream, "POST /mi HTTP/1.0\r\nContent-Length: {}\r\n\r\n{request}", request.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with(r#"{"jsonrpc":"2.0","result":{"WS tracing":"on"},"id":7}"#), "{answer}");
+    let told = Command::new("kill").arg(program.0.id().to_string()).status().unwrap();
+    assert!(told.success() && program.0.wait().unwrap().success());
+}

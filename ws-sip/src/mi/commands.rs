@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::control::{Control, ControlError, FlowStatus};
+use super::control::{Control, ControlError};
 use super::json::Json;
 use super::rpc::{Fault, Params};
 use crate::flow::FlowId;
+use crate::transport::FlowStatus;
 
 /// A command: how it is called, and what it does.
 struct Command {

@@ -1,9 +1,8 @@
 use core::fmt;
-use core::time::Duration;
 
 use super::Statistic;
 use crate::flow::FlowId;
-use crate::transport::{Counters, Ends};
+use crate::transport::FlowStatus;
 
 /// What the commands act on.
 pub trait Control {
@@ -37,19 +36,6 @@ pub trait Control {
     /// # Errors
     /// [`ControlError::Unreachable`].
     fn statistics(&mut self) -> Result<Vec<Statistic>, ControlError>;
-}
-
-/// An open flow, as `ws_list` tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowStatus {
-    /// The flow.
-    pub flow: FlowId,
-    /// Between which addresses it is.
-    pub ends: Ends,
-    /// What went over it so far.
-    pub counters: Counters,
-    /// How long it has been open.
-    pub age: Duration,
 }
 
 /// Why a command could not be carried out.

@@ -139,13 +139,13 @@ impl FifoReader {
         let colons = memchr::memchr_iter(b':', &self.buffer);
         let place = colons.map(|at| (at, head(&self.buffer[at..]))).find_map(|(at, found)| match found {
             // Inside of JSON no name stands between two colons: a key has quotes.
-            Head::Name(name, start) => match self.buffer.get(at + start) {
-                Some(b'{' | b'[') => Some((at, is_plain(name))),
+            Head::Name(name, start) if is_plain(name) => match self.buffer.get(at + start) {
+                Some(b'{' | b'[') => Some((at, true)),
                 Some(_) => None,
                 None => Some((at, false)),
             },
             Head::Incomplete => Some((at, false)),
-            Head::Broken => None,
+            Head::Name(..) | Head::Broken => None,
         });
         let (at, found) = place.unwrap_or((self.buffer.len(), false));
         self.buffer.drain(..at);
@@ -230,6 +230,7 @@ mod tests {
         assert_eq!(read(b":a:{nonsense}:b:{}"), [broken("a"), to("b", "{}")]);
         assert_eq!(read(b":a:nonsense\n:b:{}"), [broken("a"), to("b", "{}")]);
         assert_eq!(read(b"nonsense:b:{}"), [to("b", "{}")]);
+        assert_eq!(read(b"nonsense:../up:{}:b:{}"), [to("b", "{}")]);
         assert_eq!(read(b":a:{\"b\":tru:c,\"d\":{\"e\":{}}}:b:{}"), [broken("a"), to("b", "{}")]);
         assert_eq!(read(b":a:{\"\xff\"}:b:{}"), [broken("a"), to("b", "{}")]);
     }

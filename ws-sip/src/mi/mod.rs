@@ -2,6 +2,7 @@
 //!
 //! - [`answer`] takes a request and gives the response. What the commands act on is behind a trait, [`Control`].
 //! - [`fifo`] and [`http`] find the requests in what comes; a datagram is a request as it is.
+//! - [`Server`] serves it all in a thread of its own; [`TransportControl`] is what it acts on, a running transport.
 //! - [`statistic`] has the counters by their names, [`metrics`] writes them for Prometheus.
 //!
 //! | command | parameters | result |
@@ -24,9 +25,13 @@ pub mod fifo;
 pub mod http;
 mod json;
 mod rpc;
+#[cfg(unix)]
+mod server;
 pub mod statistic;
 
 pub use address::{DatagramAddress, DatagramAddressError};
-pub use control::{Control, ControlError, FlowStatus};
+pub use control::{Control, ControlError};
 pub use rpc::{MAX_BATCH, MAX_REQUEST_LEN, MAX_RESPONSE_LEN, answer, refuse_too_long};
+#[cfg(unix)]
+pub use server::{Address, Server, ServerError, TransportControl};
 pub use statistic::{Statistic, metrics};

@@ -49,7 +49,7 @@ impl Fault {
 /// asked for. A response that would be longer than `max_len` is an error instead; the command was carried out then.
 ///
 /// ```
-/// # use ws_sip::mi::{Control, ControlError, FlowStatus, Statistic};
+/// # use ws_sip::{mi::{Control, ControlError, Statistic}, transport::FlowStatus};
 /// # struct Nothing;
 /// # impl Control for Nothing {
 /// #     fn is_tracing(&mut self) -> bool { false }

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::{proxy, transport};
+use crate::{edge, proxy, transport};
 
 /// A number that tells how things go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,32 @@ pub fn proxy(stats: &proxy::Stats) -> Vec<Statistic> {
         count("overloads", "requests refused because of a limit on transactions", overloads),
         count("failed_flows", "branches that ended because their flow closed", failed_flows),
         count("timeouts", "transactions or branches that ended by a deadline", timeouts),
+    ]
+}
+
+/// Returns what an edge proxy counted.
+#[must_use]
+pub fn edge(stats: &edge::Stats) -> Vec<Statistic> {
+    let edge::Stats {
+        requests_up,
+        requests_down,
+        responses_up,
+        responses_down,
+        answered,
+        refused,
+        flow_failed,
+        retransmissions,
+    } = *stats;
+    let count = |name, help, value| Statistic::counter("edge", name, help, value);
+    vec![
+        count("requests_up", "requests forwarded to the upstream", requests_up),
+        count("requests_down", "requests forwarded to browsers", requests_down),
+        count("responses_up", "responses forwarded to the upstream", responses_up),
+        count("responses_down", "responses forwarded to browsers", responses_down),
+        count("answered", "requests answered here", answered),
+        count("refused", "messages that broke a rule, and responses to nobody", refused),
+        count("flow_failed", "messages for flows that are gone", flow_failed),
+        count("retransmissions", "retransmissions sent over UDP", retransmissions),
     ]
 }
 

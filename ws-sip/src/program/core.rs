@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use ws_sip::edge::{Edge, Side, Upstream};
+use ws_sip::mi::{Statistic, statistic};
 use ws_sip::proxy::{Action, FlowInfo, Proxy, Refused};
 use ws_sip::sip::Message;
 use ws_sip::{Ends, FlowEvent, FlowId, Flows, OpenOptions, SendError, TrunkTransport};
@@ -125,6 +126,13 @@ impl Core {
         match self {
             Self::Registrar(proxy) => proxy.handle_sip(now, flow, message),
             Self::Edge(core) => core.edge.handle_sip(now, flow, message),
+        }
+    }
+
+    pub(crate) fn statistics(&self) -> Vec<Statistic> {
+        match self {
+            Self::Registrar(proxy) => statistic::proxy(proxy.stats()),
+            Self::Edge(core) => statistic::edge(core.edge.stats()),
         }
     }
 

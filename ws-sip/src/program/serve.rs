@@ -5,11 +5,13 @@ use core::time::Duration;
 use std::io::Write as _;
 
 use ws_sip::edge::{self, Edge, UpstreamTransport};
+use ws_sip::mi::Server;
 use ws_sip::proxy::{self, Proxy};
-use ws_sip::{FlowEvent, Flows, Transport};
+use ws_sip::{FlowEvent, Flows, Tracing, Transport};
 
 use super::core::{Core, EdgeCore};
 use super::log::{Level, Log};
+use super::manage;
 use super::options::Options;
 use super::page;
 use super::report::report;
@@ -49,12 +51,17 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         sockets.push(transport.listen(socket).map_err(|error| error.to_string())?);
     }
     let mut core = core(options, &mut transport, sockets[0].to_string())?;
+    let tracing = Tracing::new(options.settings.trace_on);
+    let (management, questions) = manage::start(&options.settings, &transport, tracing, log)?;
     stop_on_signal(&transport)?;
 
     let mut out = std::io::stdout().lock();
     for socket in &sockets {
         // A closed standard output is no reason not to serve.
         let _ = writeln!(out, "listening on ws:{socket}");
+    }
+    for address in management.iter().flat_map(Server::addresses) {
+        let _ = writeln!(out, "management on {address}");
     }
     let _ = out.flush();
     drop(out);
@@ -71,6 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         let flows = transport.flows();
         core.handle_timeout(since_start(flows), flows);
         act(&mut core, flows, log);
+        questions.answer(&core);
     }
     Ok(())
 }

@@ -151,3 +151,16 @@ pub struct Counters {
     /// Bytes of messages sent.
     pub bytes_out: u64,
 }
+
+/// An open flow, as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowStatus {
+    /// The flow.
+    pub flow: FlowId,
+    /// Between which addresses it is.
+    pub ends: Ends,
+    /// What went over it so far.
+    pub counters: Counters,
+    /// How long it has been open.
+    pub age: Duration,
+}

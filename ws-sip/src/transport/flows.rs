@@ -12,7 +12,7 @@ use ws_core::{
 
 use super::addresses::Addresses;
 use super::clock::Clock;
-use super::event::{Counters, Ends, FirstClose};
+use super::event::{Counters, Ends, FirstClose, FlowStatus};
 use super::outgoing::{Connecting, Outgoing, Purpose, Resolver, Target};
 use super::stats::Stats;
 use super::timers::Deadlines;
@@ -282,6 +282,26 @@ impl Flows {
             .filter_map(|slot| slot.flow.as_ref())
             .filter(|flow| flow.is_open)
             .map(|flow| flow.id)
+    }
+
+    /// Returns open flows in the order of their places, at most `max`, those behind the place of `after` if that is
+    /// given. A list that is fetched in parts has each flow that is open all the while exactly once.
+    #[must_use]
+    pub fn page(&self, after: Option<FlowId>, max: usize) -> Vec<FlowStatus> {
+        let first = after.map_or(0, |after| index_of(after) + 1);
+        self.slots
+            .iter()
+            .skip(first)
+            .filter_map(|slot| slot.flow.as_ref())
+            .filter(|flow| flow.is_open)
+            .take(max)
+            .map(|flow| FlowStatus {
+                flow: flow.id,
+                ends: flow.ends,
+                counters: flow.counters,
+                age: self.now - flow.opened_at,
+            })
+            .collect()
     }
 
     /// Returns the time, as the transport counts it: it stands still while a handler runs.

@@ -1,6 +1,7 @@
+use core::fmt;
 use core::time::Duration;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use mio::Waker;
 use ws_core::StatusCode;
@@ -15,11 +16,22 @@ pub struct Handle {
     waker: Arc<Waker>,
 }
 
-#[derive(Debug)]
 enum Command {
     Send(FlowId, Box<[u8]>),
     Close(FlowId, StatusCode, String),
     ShutDown(Duration),
+    Call(Box<dyn FnOnce(&mut Flows) + Send>),
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Send(..) => "Send",
+            Self::Close(..) => "Close",
+            Self::ShutDown(_) => "ShutDown",
+            Self::Call(_) => "Call",
+        })
+    }
 }
 
 impl Handle {
@@ -51,6 +63,21 @@ impl Handle {
         self.push(Command::ShutDown(timeout))
     }
 
+    /// Runs `act` in the transport's thread, where it holds everything up for as long as it takes; what it returns
+    /// comes through the channel that is returned. If the transport is gone or not polled, nothing comes.
+    ///
+    /// # Errors
+    /// If the transport cannot be woken.
+    pub fn call<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Flows) -> T + Send + 'static,
+    ) -> io::Result<mpsc::Receiver<T>> {
+        let (answer, answers) = mpsc::channel();
+        // Who asked may have stopped waiting.
+        self.push(Command::Call(Box::new(move |flows| drop(answer.send(act(flows))))))?;
+        Ok(answers)
+    }
+
     pub(super) fn run(&self, flows: &mut Flows) {
         let commands = core::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner));
         for command in commands {
@@ -60,6 +87,10 @@ impl Handle {
                 Command::Close(flow, code, reason) => flows.close(flow, code, &reason),
                 Command::ShutDown(timeout) => {
                     flows.shut_down(timeout);
+                    Ok(())
+                }
+                Command::Call(act) => {
+                    act(flows);
                     Ok(())
                 }
             };

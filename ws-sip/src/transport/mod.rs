@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use mio::{Poll, Token, Waker};
 
-pub use event::{Counters, Ends, FirstClose, FlowEvent, NotOpened};
+pub use event::{Counters, Ends, FirstClose, FlowEvent, FlowStatus, NotOpened};
 pub use flows::{Flows, OpenOptions, SendError};
 pub use handle::Handle;
 pub use stats::Stats;
