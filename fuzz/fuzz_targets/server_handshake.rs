@@ -1,0 +1,4 @@
+//! A server that any bytes come to.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ws_fuzz::handshake::server(bytes));

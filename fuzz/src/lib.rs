@@ -1,0 +1,6 @@
+//! What the fuzz targets do with their input, and what must hold whatever it is.
+#![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod frame;
+pub mod handshake;
