@@ -33,6 +33,10 @@ pub(crate) struct Options {
     pub(crate) upstream: Option<Upstream>,
     /// Where its connections are listened for, with TCP.
     pub(crate) upstream_socket: Option<SocketAddr>,
+    /// Who may register, if not everybody: a file.
+    pub(crate) users: Option<String>,
+    /// `None`: the first domain, or the host.
+    pub(crate) realm: Option<String>,
     pub(crate) log: Level,
     /// What the configuration file says about which connections are traced.
     pub(crate) trace_filter: Option<TraceFilter>,
@@ -53,6 +57,8 @@ pub(crate) fn parse(
         domains: Vec::new(),
         upstream: None,
         upstream_socket: None,
+        users: None,
+        realm: None,
         log: Level::Info,
         trace_filter: None,
         notices: Vec::new(),
@@ -94,6 +100,8 @@ pub(crate) fn parse(
             }
             "host" => options.host = Some(value),
             "domain" => options.domains.push(value),
+            "users" => options.users = Some(value),
+            "realm" => options.realm = Some(value),
             "upstream" => {
                 let upstream = value.parse().map_err(|error| format!("`--upstream {value}`: {error}"))?;
                 options.upstream = Some(upstream);
@@ -185,7 +193,8 @@ pub(crate) fn read_file(path: &str) -> Result<String, String> {
 
 const MAX_FILE_LEN: u64 = 1 << 20;
 
-const KNOWN: &[&str] = &["config", "socket", "host", "domain", "upstream", "upstream-socket", "log"];
+const KNOWN: &[&str] =
+    &["config", "socket", "host", "domain", "upstream", "upstream-socket", "users", "realm", "log"];
 
 /// Returns the help text.
 pub(crate) fn help() -> String {
@@ -205,6 +214,8 @@ pub(crate) fn help() -> String {
     line("socket", "ws:IP[:PORT]", "listen here; may be repeated; IPv6 in brackets");
     line("host", "HOST[:PORT]", "own name in Via and Record-Route (the first socket)");
     line("domain", "NAME", "a domain that is served; may be repeated (any)");
+    line("users", "FILE", "who may register: lines of user::password, or of htdigest (everybody)");
+    line("realm", "NAME", "what their passwords are for (the first domain, or the host)");
     line("upstream", "sip:HOST[:PORT];transport=tcp|udp|ws", "be an edge proxy in front of this server");
     line("upstream-socket", "IP:PORT", "where its TCP connections are accepted (any free port)");
     line("log", "error|warn|info|debug", "how much goes to standard error (info)");

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::Write as _;
 
+use ws_sip::auth::{Authenticator, Users};
 use ws_sip::edge::{self, Edge, UpstreamTransport};
 use ws_sip::mi::Server;
 use ws_sip::proxy::{self, Proxy};
@@ -24,6 +25,9 @@ pub(crate) fn check(options: &Options) -> Result<(), String> {
     Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
     Proxy::new(proxy_config(options, options.sockets[0].with_default_port(80).to_string()), seed()?)
         .map_err(|error| error.to_string())?;
+    if let Some(path) = &options.users {
+        read_users(path)?;
+    }
     for notice in &options.notices {
         eprintln!("{notice}");
     }
@@ -86,7 +90,13 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 /// Returns what the program is for the browsers.
 fn core(options: &Options, transport: &mut Transport, host: String) -> Result<Core, String> {
     let Some(upstream) = &options.upstream else {
-        let proxy = Proxy::new(proxy_config(options, host), seed()?).map_err(|error| error.to_string())?;
+        let config = proxy_config(options, host);
+        let realm =
+            options.realm.as_ref().or_else(|| options.domains.first()).unwrap_or(&config.host).clone();
+        let mut proxy = Proxy::new(config, seed()?).map_err(|error| error.to_string())?;
+        if let Some(path) = &options.users {
+            proxy.set_authenticator(Some(Authenticator::new(read_users(path)?, realm, &random()?)));
+        }
         return Ok(Core::Registrar(Box::new(proxy)));
     };
     let listener = match (upstream.transport(), options.upstream_socket) {
@@ -96,12 +106,10 @@ fn core(options: &Options, transport: &mut Transport, host: String) -> Result<Co
         }
         _ => None,
     };
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| format!("the system has no random numbers: {error}"))?;
     let host = options.host.clone().unwrap_or(host);
     // The address that the upstream is told comes with the first connection to it.
     let config = edge::Config::new(host.clone(), host, upstream.transport());
-    let edge = Edge::new(config, &key);
+    let edge = Edge::new(config, &random()?);
     Ok(Core::Edge(Box::new(EdgeCore::new(edge, upstream.clone(), listener))))
 }
 
@@ -145,6 +153,19 @@ fn act(core: &mut Core, flows: &mut Flows, log: Log) {
 
 fn since_start(flows: &Flows) -> Duration {
     Duration::from_nanos(flows.now().as_nanos())
+}
+
+/// Reads the file of users.
+fn read_users(path: &str) -> Result<Users, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    text.parse().map_err(|error| format!("{path}:{error}"))
+}
+
+/// Bytes that nobody can guess.
+fn random() -> Result<[u8; 32], String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| format!("the system has no random numbers: {error}"))?;
+    Ok(bytes)
 }
 
 /// A number that no other run has, for tags and branches.

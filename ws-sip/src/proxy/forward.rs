@@ -184,6 +184,10 @@ impl Proxy {
         {
             editor.replace(topmost.start, topmost.end, |out| write_received(topmost.bytes, peer, out));
         }
+        if self.authenticator.is_some() {
+            // 22.3: what was meant for this proxy goes no further.
+            editor.remove_lines(Header::ProxyAuthorization);
+        }
         editor.set(Header::MaxForwards, "Max-Forwards", hops);
         if let Some(breadth) = breadth {
             editor.set(Header::MaxBreadth, "Max-Breadth", breadth);

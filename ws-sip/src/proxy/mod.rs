@@ -44,6 +44,7 @@
 //! at once instead of after a timeout. Every transaction has a deadline, and the number of transactions and of the
 //! bytes that they keep is bounded by [`Config`].
 
+mod authenticate;
 mod config;
 mod forward;
 mod names;
@@ -59,6 +60,7 @@ mod transaction;
 pub use config::{Config, ConfigError};
 pub use stats::Stats;
 
+use crate::auth::Authenticator;
 use crate::flow::FlowId;
 use crate::registrar::Registrar;
 use crate::sip::{Fault, HeadError, HostPort, Message, PONG, Received, StartLine};
@@ -156,6 +158,9 @@ pub struct Proxy {
     epoch: u32,
     seed: u64,
     tags: LocalTags,
+    authenticator: Option<Authenticator>,
+    /// The users that proved themselves over a flow.
+    proven: HashMap<FlowId, Vec<String>>,
 }
 
 impl Proxy {
@@ -179,6 +184,8 @@ impl Proxy {
             epoch,
             seed,
             tags: LocalTags::new(epoch),
+            authenticator: None,
+            proven: HashMap::new(),
         })
     }
 
@@ -213,6 +220,7 @@ impl Proxy {
         if self.flows.remove(&flow).is_none() {
             return;
         }
+        self.forget_proofs(flow);
         self.registrar.handle_flow_closed(now, flow);
         for id in self.transactions.of_flow(flow) {
             self.fail_flow(now, id, flow);

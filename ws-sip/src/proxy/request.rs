@@ -74,7 +74,7 @@ impl Proxy {
                 Ok(())
             }
             Method::Cancel => self.handle_cancel(now, &request),
-            _ => self.serve(now, &request),
+            _ => self.serve_authenticated(now, &request),
         };
         if let Err(local) = outcome {
             self.answer(flow, info, message, local.status, local.reason, |_| {});
@@ -87,7 +87,7 @@ impl Proxy {
         self.stats.octets_after_body += u64::from(fault == Fault::BodyTooLong);
     }
 
-    fn serve(&mut self, now: Duration, request: &Request<'_, '_>) -> Outcome {
+    pub(super) fn serve(&mut self, now: Duration, request: &Request<'_, '_>) -> Outcome {
         if request.message.first(Header::ProxyRequire).is_some() {
             let unsupported = |_: &&[u8]| true;
             if self.refuse_extensions(request, Header::ProxyRequire, unsupported) {

@@ -101,6 +101,14 @@ impl<'m, 'a> Editor<'m, 'a> {
         }
     }
 
+    /// Removes each line of a header field.
+    pub fn remove_lines(&mut self, header: Header) {
+        let message = self.message;
+        for field in message.all(header) {
+            self.replace(field.start(), field.end(), |_| {});
+        }
+    }
+
     fn remove_line(&mut self, field: usize) {
         if let Some(field) = self.message.fields().get(field) {
             self.replace(field.start(), field.end(), |_| {});

@@ -75,6 +75,8 @@ pub enum Header {
     Timestamp,
     WwwAuthenticate,
     ProxyAuthenticate,
+    Authorization,
+    ProxyAuthorization,
     /// Passed on as it is.
     Other,
 }
@@ -108,9 +110,11 @@ impl Header {
             (12, b'm') => (b"max-forwards", Self::MaxForwards),
             (12, b'r') => (b"record-route", Self::RecordRoute),
             (13, b'p') => (b"proxy-require", Self::ProxyRequire),
+            (13, b'a') => (b"authorization", Self::Authorization),
             (14, b'c') => (b"content-length", Self::ContentLength),
             (16, b'w') => (b"www-authenticate", Self::WwwAuthenticate),
             (18, b'p') => (b"proxy-authenticate", Self::ProxyAuthenticate),
+            (19, b'p') => (b"proxy-authorization", Self::ProxyAuthorization),
             _ => return Self::Other,
         };
         // Bit 5 is the case of a letter, and no two other token characters differ in it alone.

@@ -1,5 +1,6 @@
 //! Scenarios in virtual time: user agents that write what browsers' stacks write, and a proxy between them.
 
+mod authenticating;
 mod calls;
 mod faults;
 mod forking;

@@ -1,0 +1,146 @@
+use core::fmt;
+use core::str::FromStr;
+use std::collections::HashMap;
+
+use super::digest::{Algorithm, hash};
+
+/// The users that may register, and what proves that they are who they say.
+///
+/// A line a user, `#` starts a comment:
+///
+/// ```text
+/// alice::secret                                  a password in clear
+/// bob:example.com:939e7578ed9e3c518a452acee763bce9   what `htdigest` writes: MD5 of bob:example.com:password
+/// ```
+///
+/// A third part of 64 hexadecimal digits is the SHA-256 of the same; a user may have a line for each.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Users(HashMap<String, Secrets>);
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Secrets {
+    password: Option<String>,
+    /// HA1 by realm, in lower-case hexadecimal digits.
+    hashes: Vec<(String, Algorithm, String)>,
+}
+
+impl Users {
+    /// Returns how many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the hash of user, realm and password (RFC 7616, section 3.4.2), if the user is known to the realm.
+    pub(super) fn ha1(&self, user: &str, realm: &str, algorithm: Algorithm) -> Option<String> {
+        let secrets = self.0.get(user)?;
+        if let Some(password) = &secrets.password {
+            return Some(hash(algorithm, &[user, realm, password]));
+        }
+        let is_it = |(of, by, _): &&(String, Algorithm, String)| of == realm && *by == algorithm;
+        secrets.hashes.iter().find(is_it).map(|(_, _, hash)| hash.clone())
+    }
+}
+
+impl FromStr for Users {
+    type Err = UsersError;
+
+    fn from_str(text: &str) -> Result<Self, UsersError> {
+        let mut users = Self::default();
+        for (number, line) in text.lines().enumerate() {
+            let error = |what| UsersError { line: number + 1, what };
+            let line = line.trim_end();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let mut parts = line.splitn(3, ':');
+            let (Some(user), Some(realm), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+                return Err(error("expected user:realm:hash or user::password"));
+            };
+            if user.is_empty() || secret.is_empty() {
+                return Err(error("the user and the secret must not be empty"));
+            }
+            let secrets = users.0.entry(user.into()).or_default();
+            if realm.is_empty() {
+                if secrets.password.replace(secret.into()).is_some() {
+                    return Err(error("the user has a password already"));
+                }
+                continue;
+            }
+            let algorithm = match secret.len() {
+                32 => Algorithm::Md5,
+                64 => Algorithm::Sha256,
+                _ => return Err(error("expected 32 or 64 hexadecimal digits")),
+            };
+            if !secret.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(error("expected 32 or 64 hexadecimal digits"));
+            }
+            if secrets.hashes.iter().any(|(of, by, _)| of == realm && *by == algorithm) {
+                return Err(error("the user has such a hash already"));
+            }
+            secrets.hashes.push((realm.into(), algorithm, secret.to_ascii_lowercase()));
+        }
+        Ok(users)
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Secrets stay out of logs.
+        write!(f, "Users({})", self.0.len())
+    }
+}
+
+/// What is wrong with a users file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsersError {
+    /// The line, from 1.
+    pub line: usize,
+    what: &'static str,
+}
+
+impl fmt::Display for UsersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.line, self.what)
+    }
+}
+
+impl core::error::Error for UsersError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_a_user() {
+        let users: Users =
+            "# phones\n\nalice::se:cret\nbob:example.com:939E7578ed9e3c518a452acee763bce9\n".parse().unwrap();
+        assert_eq!(users.len(), 2);
+        let md5 = hash(Algorithm::Md5, &["alice", "x", "se:cret"]);
+        assert_eq!(users.ha1("alice", "x", Algorithm::Md5), Some(md5));
+        assert_eq!(
+            users.ha1("bob", "example.com", Algorithm::Md5).unwrap(),
+            "939e7578ed9e3c518a452acee763bce9"
+        );
+        assert_eq!(users.ha1("bob", "example.com", Algorithm::Sha256), None);
+        assert_eq!(users.ha1("bob", "other", Algorithm::Md5), None);
+        assert_eq!(users.ha1("carol", "x", Algorithm::Md5), None);
+        assert!(!format!("{users:?}").contains("cret"));
+        for (text, line) in [
+            ("alice", 1),
+            ("alice::a\nalice::b", 2),
+            ("\n:x:y", 2),
+            ("a::", 1),
+            ("a:b:c", 1),
+            ("a:b:zz9e7578ed9e3c518a452acee763bce9", 1),
+        ] {
+            assert_eq!(text.parse::<Users>().unwrap_err().line, line, "{text}");
+        }
+    }
+}
