@@ -17,6 +17,7 @@ use core::convert::Infallible;
 use core::error::Error;
 use core::net::SocketAddr;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use smol::LocalExecutor;
@@ -36,13 +37,18 @@ fn run() -> Result<Infallible, Box<dyn Error>> {
         .on_fault(|error| eprintln!("accept: {error}"));
     println!("{}", listener.local_addr()?);
     let config = Arc::new(config);
-    let executor = LocalExecutor::new();
-    smol::block_on(executor.run(async {
-        loop {
-            let (stream, peer) = listener.accept().await?;
-            executor.spawn(serve(stream, peer, Arc::clone(&config))).detach();
+    let executor = Rc::new(LocalExecutor::new());
+    // A task of its own: what `run` is given directly is polled again whenever any task is woken.
+    let accepting = executor.spawn({
+        let executor = Rc::clone(&executor);
+        async move {
+            loop {
+                let (stream, peer) = listener.accept().await?;
+                executor.spawn(serve(stream, peer, Arc::clone(&config))).detach();
+            }
         }
-    }))
+    });
+    smol::block_on(executor.run(accepting))
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, config: Arc<ServerConfig>) {

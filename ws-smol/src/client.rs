@@ -129,7 +129,7 @@ impl ClientBuilder {
         loop {
             // A client gets no other event before.
             if let Event::Open(opened) = poll_fn(|cx| driver.poll_opening(cx)).await? {
-                driver.opened = Some(opened);
+                driver.handle_open(opened);
                 return Ok(WebSocket::over(driver));
             }
         }

@@ -56,13 +56,17 @@ pub async fn accept_with<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match receive(stream, config).await? {
-        Received::Open(ws) => Ok(ws),
-        Received::Request(acceptor) => {
-            let answer = decide(acceptor.request());
-            acceptor.answer(answer).await
+    // In a box, so that a task that goes on with the connection is not as large as this for its whole life.
+    Box::pin(async {
+        match receive(stream, config).await? {
+            Received::Open(ws) => Ok(ws),
+            Received::Request(acceptor) => {
+                let answer = decide(acceptor.request());
+                acceptor.answer(answer).await
+            }
         }
-    }
+    })
+    .await
 }
 
 /// What a server's application does with a request.
@@ -171,7 +175,7 @@ where
     loop {
         match poll_fn(|cx| driver.poll_opening(cx)).await? {
             Event::Open(opened) => {
-                driver.opened = Some(opened);
+                driver.handle_open(opened);
                 // The 101 leaves now, whatever the application does next. If it cannot, the first read says so.
                 let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
                 return Ok(Received::Open(WebSocket::over(driver)));

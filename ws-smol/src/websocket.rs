@@ -162,8 +162,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// [`Error::Ended`] if it ended in any other way, with the same again at each further call.
-    pub async fn read(&mut self) -> Result<Option<Message>, Error> {
-        self.read_ref(|message, _| message.into()).await
+    pub fn read(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> {
+        self.read_ref(|message, _| message.into())
     }
 
     /// Waits for the next message and lends it to `take`, with a way to queue replies while it is at hand.
@@ -185,12 +185,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn read_ref<R>(
+    pub fn read_ref<R>(
         &mut self,
         take: impl FnOnce(MessageRef<'_>, &mut Replies<'_>) -> R,
-    ) -> Result<Option<R>, Error> {
+    ) -> impl Future<Output = Result<Option<R>, Error>> {
         let mut take = Some(take);
-        poll_fn(|cx| self.driver.poll_message(cx, &mut take)).await
+        poll_fn(move |cx| self.driver.poll_message(cx, &mut take))
     }
 
     /// Waits for the next part of a message, with [`Delivery::Parts`], and lends it to `take`; else for the next
@@ -198,15 +198,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn read_part<R>(&mut self, take: impl FnOnce(Part<'_>) -> R) -> Result<Option<R>, Error> {
+    pub fn read_part<R>(
+        &mut self,
+        take: impl FnOnce(Part<'_>) -> R,
+    ) -> impl Future<Output = Result<Option<R>, Error>> {
         let mut take = Some(take);
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             self.driver.poll_taken(cx, |part, _| {
                 let take = take.take()?;
                 Some(take(part))
             })
         })
-        .await
     }
 
     /// Sends a message: queues it and writes what the stream takes. Waits only while there is no room for it; if
@@ -215,32 +217,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`Error::Refused`], and nothing was queued; [`Error::Ended`], and the message may not have reached the
     /// peer.
-    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
-        self.send_with(|endpoint, out| send(endpoint, out, &message)).await
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| send(endpoint, out, &message))
     }
 
     /// Sends a text message. See [`send`](Self::send).
     ///
     /// # Errors
     /// As there.
-    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.send_text(text, out)).await
+    pub fn send_text(&mut self, text: &str) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_text(text, out))
     }
 
     /// Sends a binary message. See [`send`](Self::send).
     ///
     /// # Errors
     /// As there.
-    pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.send_binary(data, out)).await
+    pub fn send_binary(&mut self, data: &[u8]) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_binary(data, out))
     }
 
     /// Sends a part of a message, as a fragment; `last` ends the message. A text may be cut anywhere.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_part(&mut self, kind: Kind, data: &[u8], last: bool) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.send_part(kind, data, last, out)).await
+    pub fn send_part(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        last: bool,
+    ) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_part(kind, data, last, out))
     }
 
     /// Sends a Ping with at most 125 bytes of Application data. Its Pong shows in nothing but the traffic;
@@ -248,15 +255,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn ping(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.ping(data, out)).await
+    pub fn ping(&mut self, data: &[u8]) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.ping(data, out))
     }
 
-    async fn send_with(
+    fn send_with(
         &mut self,
         mut queue: impl FnMut(&mut Endpoint, &mut SendBuffer) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        poll_fn(|cx| self.driver.poll_send(cx, &mut queue)).await
+    ) -> impl Future<Output = Result<(), Error>> {
+        poll_fn(move |cx| self.driver.poll_send(cx, &mut queue))
     }
 
     /// Waits until the stream took all that is queued.
@@ -264,8 +271,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`Error::Ended`] if the connection is over, or the peer closes it while this waits: data that wait then are
     /// dropped.
-    pub async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.driver.poll_flush(cx)).await
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), Error>> {
+        poll_fn(|cx| self.driver.poll_flush(cx))
     }
 
     /// Closes the connection: sends the Close frame behind all that is queued, or answers the peer's, waits for

@@ -103,6 +103,12 @@ impl<S> Driver<S> {
         }
     }
 
+    /// The opening handshake is done, and its deadline, which was far off, is not needed any more.
+    pub(crate) fn handle_open(&mut self, opened: Box<Opened>) {
+        self.opened = Some(opened);
+        self.alarm.clear();
+    }
+
     /// Returns how the connection ended, once it did.
     pub(crate) const fn outcome(&self) -> Option<&Outcome> {
         self.end.as_ref()

@@ -8,7 +8,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_core::{Outcome, Part};
 
 use super::{Shared, Writer};
-use crate::driver::{Input, part_of};
+use crate::driver::{Driver, Input, part_of};
 use crate::wakers::Half;
 use crate::{Error, Message, MessageRef, TcpStream, WebSocket};
 
@@ -53,8 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn read(&mut self) -> Result<Option<Message>, Error> {
-        self.read_ref(|message| message.into()).await
+    pub fn read(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> {
+        self.read_ref(|message| message.into())
     }
 
     /// Waits for the next message and lends it to `take`, as [`WebSocket::read_ref`] does. Replies are for the
@@ -62,34 +62,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn read_ref<R>(&mut self, take: impl FnOnce(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
-        self.shared.lock().check_whole()?;
-        self.read_part(|part| take(part.data)).await
+    pub fn read_ref<R>(
+        &mut self,
+        take: impl FnOnce(MessageRef<'_>) -> R,
+    ) -> impl Future<Output = Result<Option<R>, Error>> {
+        let mut take = Some(take);
+        poll_fn(move |cx| {
+            self.poll_taken(cx, Driver::check_whole, &mut |part| {
+                let take = take.take()?;
+                Some(take(part.data))
+            })
+        })
     }
 
     /// As [`WebSocket::read_part`]. The other half can be used while `take` runs, and in it.
     ///
     /// # Errors
     /// As there.
-    pub async fn read_part<R>(&mut self, take: impl FnOnce(Part<'_>) -> R) -> Result<Option<R>, Error> {
+    pub fn read_part<R>(
+        &mut self,
+        take: impl FnOnce(Part<'_>) -> R,
+    ) -> impl Future<Output = Result<Option<R>, Error>> {
         let mut take = Some(take);
-        poll_fn(|cx| {
-            self.poll_taken(cx, &mut |part| {
+        poll_fn(move |cx| {
+            self.poll_taken(cx, |_| Ok(()), &mut |part| {
                 let take = take.take()?;
                 Some(take(part))
             })
         })
-        .await
     }
 
     fn poll_taken<R>(
         &self,
         cx: &Context<'_>,
+        check: impl Fn(&Driver<S>) -> Result<(), Error>,
         take: &mut impl FnMut(Part<'_>) -> Option<R>,
     ) -> Poll<Result<Option<R>, Error>> {
         let mut cx = self.shared.tasks.enter(Half::Reader, cx);
         loop {
-            if let Some(taken) = self.next_taken(take) {
+            if let Some(taken) = self.next_taken(&check, take)? {
                 return Poll::Ready(Ok(Some(taken)));
             }
             let mut driver = self.shared.lock();
@@ -106,21 +117,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     /// Shows the parts at hand to `take`, until it returns something.
     ///
     /// The lock is not held while `take` runs, so the input that a part lies in is taken out of it.
-    fn next_taken<R>(&self, take: &mut impl FnMut(Part<'_>) -> Option<R>) -> Option<R> {
+    fn next_taken<R>(
+        &self,
+        check: &impl Fn(&Driver<S>) -> Result<(), Error>,
+        take: &mut impl FnMut(Part<'_>) -> Option<R>,
+    ) -> Result<Option<R>, Error> {
         loop {
             let mut driver = self.shared.lock();
+            check(&driver)?;
             if let Some(part) = driver.ahead.pop() {
                 drop(driver);
-                return take(part);
+                return Ok(take(part));
             }
             if !driver.may_have_event() {
-                return None;
+                return Ok(None);
             }
             let mut loan = Loan { shared: &self.shared, input: driver.input.lend() };
             let event = driver.next_event_in(&mut loan.input);
             self.shared.end_step(Half::Reader, driver);
-            if let Some(part) = part_of(event?) {
-                return take(part);
+            let Some(event) = event else { return Ok(None) };
+            if let Some(part) = part_of(event) {
+                return Ok(take(part));
             }
         }
     }

@@ -66,55 +66,60 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
     ///
     /// # Errors
     /// As there.
-    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
-        self.send_with(|endpoint, out| send(endpoint, out, &message)).await
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| send(endpoint, out, &message))
     }
 
     /// As [`WebSocket::send_text`](crate::WebSocket::send_text).
     ///
     /// # Errors
     /// As there.
-    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.send_text(text, out)).await
+    pub fn send_text(&mut self, text: &str) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_text(text, out))
     }
 
     /// As [`WebSocket::send_binary`](crate::WebSocket::send_binary).
     ///
     /// # Errors
     /// As there.
-    pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.send_binary(data, out)).await
+    pub fn send_binary(&mut self, data: &[u8]) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_binary(data, out))
     }
 
     /// As [`WebSocket::send_part`](crate::WebSocket::send_part).
     ///
     /// # Errors
     /// As there.
-    pub async fn send_part(&mut self, kind: Kind, data: &[u8], last: bool) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.send_part(kind, data, last, out)).await
+    pub fn send_part(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        last: bool,
+    ) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_part(kind, data, last, out))
     }
 
     /// As [`WebSocket::ping`](crate::WebSocket::ping).
     ///
     /// # Errors
     /// As there.
-    pub async fn ping(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.send_with(|endpoint, out| endpoint.ping(data, out)).await
+    pub fn ping(&mut self, data: &[u8]) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.ping(data, out))
     }
 
-    async fn send_with(
+    fn send_with(
         &mut self,
         mut queue: impl FnMut(&mut Endpoint, &mut SendBuffer) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        poll_fn(|cx| self.shared.step(Half::Writer, cx, |driver, cx| driver.poll_send(cx, &mut queue))).await
+    ) -> impl Future<Output = Result<(), Error>> {
+        poll_fn(move |cx| self.shared.step(Half::Writer, cx, |driver, cx| driver.poll_send(cx, &mut queue)))
     }
 
     /// As [`WebSocket::flush`](crate::WebSocket::flush).
     ///
     /// # Errors
     /// As there.
-    pub async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.shared.step(Half::Writer, cx, Driver::poll_flush)).await
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), Error>> {
+        poll_fn(|cx| self.shared.step(Half::Writer, cx, Driver::poll_flush))
     }
 
     /// As [`WebSocket::close`](crate::WebSocket::close), but messages that still come are for the reading half,
