@@ -1,0 +1,167 @@
+// The servers that a script here starts, stops and starts again: `ws-sip` of ours and Kamailio. What they print goes to
+// standard error and is kept, so that a script can wait for a line. All end with the script.
+
+import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const WAIT = 30_000; // for a server to do what it is waited for, on a loaded machine
+export const HOST = "127.0.0.1";
+
+const running = new Set();
+const directory = mkdtempSync(join(tmpdir(), "ws-e2e-"));
+process.on("exit", () => {
+  for (const { child, last } of running) child.kill(last);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Resolves with what `promise` does, or fails after `WAIT`. */
+export function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${WAIT / 1000} s`)), WAIT);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** A process whose lines can be waited for. */
+export class Server {
+  #lines = [];
+  #waiting = new Set();
+
+  /** `last` is the signal that ends it with the script: one after which nothing that it started is left. */
+  constructor(name, command, args, last = "SIGKILL") {
+    this.name = name;
+    this.last = last;
+    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    running.add(this);
+    this.end = once(this.child, "exit").then((end) => {
+      running.delete(this);
+      for (const { reject } of this.#waiting) reject(new Error(`${name} ended: ${end}`));
+      return end;
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => this.#take(line));
+    }
+  }
+
+  #take(line) {
+    process.stderr.write(`${this.name}: ${line}\n`);
+    this.#lines.push(line);
+    for (const wait of this.#waiting) wait.look(line);
+  }
+
+  /** The first line that matches, of those printed already, too; the match. */
+  line(pattern) {
+    for (const line of this.#lines) {
+      const match = pattern.exec(line);
+      if (match) return Promise.resolve(match);
+    }
+    return this.nextLine(pattern);
+  }
+
+  /** The next line that matches. */
+  nextLine(pattern) {
+    let wait;
+    const found = new Promise((resolve, reject) => {
+      const look = (line) => {
+        const match = pattern.exec(line);
+        if (match) resolve(match);
+      };
+      wait = { look, reject };
+      this.#waiting.add(wait);
+    });
+    return within(found, `${this.name} to say ${pattern}`).finally(() => this.#waiting.delete(wait));
+  }
+
+  /** The lines so far that match. */
+  lines(pattern) {
+    return this.#lines.filter((line) => pattern.test(line));
+  }
+
+  async stop(signal = "SIGTERM") {
+    this.child.kill(signal);
+    return within(this.end, `the end of ${this.name}`);
+  }
+}
+
+/** A `ws-sip` that listens on a port of its own, which stays the same when it is started again. */
+export class WsSip {
+  port = 0;
+
+  constructor(name, program, ...args) {
+    Object.assign(this, { name, program, args });
+  }
+
+  async start() {
+    const args = [...this.args, "--socket", `ws:${HOST}:${this.port}`, "--log", "debug"];
+    this.server = new Server(this.name, this.program, args);
+    const [, port] = await this.server.line(/^listening on ws:127\.0\.0\.1:(\d+)$/);
+    this.port = Number(port);
+    return this;
+  }
+
+  get url() {
+    return `ws://${HOST}:${this.port}/`;
+  }
+
+  /** Resolves once there is a connection to the upstream. */
+  connected() {
+    return this.server.line(/ (trunk-opened|flow-opened .* resource="")/);
+  }
+
+  stop(signal) {
+    return this.server.stop(signal);
+  }
+}
+
+/** A port that TCP and UDP have free. */
+export async function freePort() {
+  for (;;) {
+    const stream = createServer().listen(0, HOST);
+    await once(stream, "listening");
+    const { port } = stream.address();
+    const datagrams = createSocket("udp4");
+    const free = await new Promise((resolve) => {
+      datagrams.once("error", () => resolve(false)).bind(port, HOST, () => resolve(true));
+    });
+    datagrams.close();
+    await new Promise((resolve) => stream.close(resolve));
+    if (free) return port;
+  }
+}
+
+/** Debian's Kamailio with kamailio.cfg, over TCP, UDP and WebSocket on one port. */
+export class Kamailio {
+  port = 0;
+
+  async start() {
+    const again = this.port !== 0;
+    for (let left = 5; ; left--) {
+      if (!again) this.port = await freePort();
+      const config = join(directory, "kamailio.cfg");
+      const template = readFileSync(new URL("kamailio.cfg", import.meta.url), "utf8");
+      writeFileSync(config, template.replaceAll("ADDRESS", `${HOST}:${this.port}`));
+      // Few processes with little memory each: starting takes half a second then.
+      const args = ["-f", config, "-w", directory, "-Y", directory, "-DD", "-E", "-m", "32", "-M", "4"];
+      this.server = new Server("kamailio", "kamailio", args, "SIGTERM");
+      try {
+        await this.server.line(/ready$/);
+        return this;
+      } catch (error) {
+        // The port was free a moment ago, but it may be somebody else's now.
+        if (left === 0) throw error;
+        await this.stop("SIGKILL");
+      }
+    }
+  }
+
+  stop(signal) {
+    return this.server.stop(signal);
+  }
+}
