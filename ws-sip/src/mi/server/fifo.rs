@@ -124,6 +124,11 @@ impl Fifo {
         });
     }
 
+    /// Returns how many bytes wait for their readers.
+    fn waiting(&self) -> usize {
+        self.replies.iter().map(|reply| reply.response.len()).sum()
+    }
+
     fn serve(&mut self, request: FifoRequest, now: Instant, service: &mut Service) {
         service.counts.requests += 1;
         if request.json.is_err() {
@@ -136,10 +141,10 @@ impl Fifo {
             Err(FifoFault::ReplyName) => None,
         };
         let (Some(response), Some(name)) = (response, request.reply) else { return };
-        let waiting: usize = self.replies.iter().map(|reply| reply.response.len()).sum();
-        if self.replies.len() == MAX_REPLIES || waiting > MAX_WAITING {
+        // Whoever asked last is the likeliest to read: those that nobody read so far make room.
+        while self.replies.len() >= MAX_REPLIES || self.waiting() > MAX_WAITING {
+            self.replies.pop_front();
             service.counts.lost_responses += 1;
-            return;
         }
         self.replies.push_back(Reply {
             path: self.reply_dir.join(name),
