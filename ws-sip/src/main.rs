@@ -9,6 +9,7 @@ mod program {
     pub(crate) mod page;
     pub(crate) mod report;
     pub(crate) mod serve;
+    pub(crate) mod signals;
 }
 
 use std::process::ExitCode;
@@ -17,8 +18,9 @@ use program::options::{self, Command};
 use program::serve;
 
 fn main() -> ExitCode {
-    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let done = match options::parse(arguments, options::read_file) {
+    let arguments = || std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let parse = move || options::parse(arguments(), options::read_file);
+    let done = match parse() {
         Ok(Command::Help) => {
             print!("{}", options::help());
             Ok(())
@@ -27,7 +29,10 @@ fn main() -> ExitCode {
             println!("ws-sip {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Ok(Command::Run(options)) => serve::run(&options),
+        Ok(Command::Run(options)) => serve::run(&options, || match parse()? {
+            Command::Run(options) => Ok(options),
+            _ => Err("the command line has changed".into()),
+        }),
         Ok(Command::Check(options)) => serve::check(&options),
         Err(error) => Err(error),
     };

@@ -147,3 +147,50 @@ fn management_tells_what_goes_on() {
     let told = Command::new("kill").arg(program.0.id().to_string()).status().unwrap();
     assert!(told.success() && program.0.wait().unwrap().success());
 }
+
+/// Waits for a line of the log that has all of `words`.
+#[track_caller]
+fn log_line(program: &mut Running, words: &[&str]) -> String {
+    let mut lines = BufReader::new(program.0.stderr.as_mut().unwrap()).lines();
+    lines
+        .find_map(|line| line.ok().filter(|line| words.iter().all(|word| line.contains(word))))
+        .expect("the log ended")
+}
+
+#[test]
+fn it_reads_its_settings_anew_when_told() {
+    let file = std::env::temp_dir().join(format!("ws-sip-{}.cfg", std::process::id()));
+    let write = |origin: &str| {
+        std::fs::write(&file, format!("modparam(\"proto_ws\", \"ws_allowed_origins\", \"{origin}\")\n"))
+            .unwrap();
+    };
+    write("https://one.example");
+    let (mut program, port) = start(&["--socket", "ws:127.0.0.1:0", "-f", file.to_str().unwrap()]);
+    let status = |origin: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: sip\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer[9..].to_vec()).unwrap()
+    };
+    assert_eq!([status("https://one.example"), status("https://two.example")], ["101", "403"]);
+    let hang_up = |program: &Running| {
+        assert!(Command::new("kill").args(["-HUP", &program.0.id().to_string()]).status().unwrap().success());
+    };
+    write("https://two.example");
+    hang_up(&program);
+    log_line(&mut program, &["info reloaded"]);
+    assert_eq!([status("https://one.example"), status("https://two.example")], ["403", "101"]);
+    // What cannot be read changes nothing.
+    write("no origin");
+    hang_up(&program);
+    log_line(&mut program, &["error not-reloaded", "no origin"]);
+    assert_eq!(status("https://two.example"), "101");
+    std::fs::remove_file(&file).unwrap();
+}

@@ -16,9 +16,7 @@ use super::manage;
 use super::options::Options;
 use super::page;
 use super::report::report;
-
-/// How long the flows have to close when the program ends.
-const DRAIN: Duration = Duration::from_secs(5);
+use super::signals::Signals;
 
 /// Tells whether it could run, as far as that can be told without doing it. The error is one line.
 pub(crate) fn check(options: &Options) -> Result<(), String> {
@@ -43,9 +41,12 @@ fn proxy_config(options: &Options, default_host: String) -> proxy::Config {
     config
 }
 
-/// Runs until it is told to stop. The error is one line.
-pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let log = Log(options.log);
+/// Runs until it is told to stop; `reread` reads the options anew when it is told to. The error is one line.
+pub(crate) fn run(
+    options: &Options,
+    reread: impl Fn() -> Result<Box<Options>, String>,
+) -> Result<(), String> {
+    let mut log = Log(options.log);
     for notice in &options.notices {
         log.write(Level::Warn, "configuration", &[("notice", notice)]);
     }
@@ -57,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut core = core(options, &mut transport, sockets[0].to_string())?;
     let tracing = Tracing::new(options.settings.trace_on);
     let (management, questions) = manage::start(&options.settings, &transport, tracing, log)?;
-    stop_on_signal(&transport)?;
+    let signals = Signals::listen(&transport)?;
 
     let mut out = std::io::stdout().lock();
     for socket in &sockets {
@@ -83,8 +84,31 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         core.handle_timeout(since_start(flows), flows);
         act(&mut core, flows, log);
         questions.answer(&core);
+        if signals.take_reload() {
+            match reread().and_then(|options| reload(&options, &mut transport, &mut core)) {
+                Ok(level) => {
+                    log = Log(level);
+                    log.write(Level::Info, "reloaded", &[]);
+                }
+                // What was in force stays.
+                Err(error) => log.write(Level::Error, "not-reloaded", &[("error", &error)]),
+            }
+        }
     }
     Ok(())
+}
+
+/// Puts in force what can change in a running program: limits, timeouts, origins and the resource for connections
+/// that come, users, and the level of the log. Listeners, names and the upstream stay.
+fn reload(options: &Options, transport: &mut Transport, core: &mut Core) -> Result<Level, String> {
+    let users = options.users.as_deref().map(read_users).transpose()?;
+    transport.reconfigure(options.settings.clone()).map_err(|error| error.to_string())?;
+    if let (Core::Registrar(proxy), Some(users)) = (core, users)
+        && let Some(authenticator) = proxy.authenticator_mut()
+    {
+        authenticator.set_users(users);
+    }
+    Ok(options.log)
 }
 
 /// Returns what the program is for the browsers.
@@ -171,20 +195,4 @@ fn random() -> Result<[u8; 32], String> {
 /// A number that no other run has, for tags and branches.
 fn seed() -> Result<u64, String> {
     getrandom::u64().map_err(|error| format!("the system has no random numbers: {error}"))
-}
-
-/// Shuts down gracefully on SIGTERM and SIGINT.
-fn stop_on_signal(transport: &Transport) -> Result<(), String> {
-    let handle = transport.handle();
-    let mut signals =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
-            .map_err(|error| format!("cannot catch signals: {error}"))?;
-    let thread = std::thread::Builder::new().name("ws-sip-signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            if handle.shut_down(DRAIN).is_err() {
-                break;
-            }
-        }
-    });
-    thread.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
 }

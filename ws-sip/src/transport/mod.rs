@@ -146,6 +146,17 @@ impl Transport {
         Ok(local)
     }
 
+    /// Changes the settings, for connections that come from now on; those that are there keep theirs, and the
+    /// listeners stay.
+    ///
+    /// # Errors
+    /// [`TransportError::Origin`]; nothing is changed then.
+    pub fn reconfigure(&mut self, settings: Settings) -> Result<(), TransportError> {
+        self.flows.configs = Configs::new(&settings, self.flows.configs.server.plain_requests)?;
+        self.flows.settings = settings;
+        Ok(())
+    }
+
     /// Returns the flows, to send outside of a handler; what is sent leaves with the next poll.
     #[must_use]
     pub const fn flows(&mut self) -> &mut Flows {
