@@ -106,6 +106,16 @@ export class WsSip {
     return this;
   }
 
+  /** The result of a management command, for which it needs `--mi-http 127.0.0.1:0`. */
+  async manage(method, ...params) {
+    const [, address] = await this.server.line(/^management on http:(.+)$/);
+    const request = { jsonrpc: "2.0", id: 1, method, params };
+    const response = await fetch(`http://${address}/mi`, { method: "POST", body: JSON.stringify(request) });
+    const { result, error } = await response.json();
+    if (error) throw new Error(`${method}: ${JSON.stringify(error)}`);
+    return result;
+  }
+
   get url() {
     return `ws://${HOST}:${this.port}/`;
   }
