@@ -32,6 +32,7 @@ pub use filter::TraceFilter;
 pub use flow::FlowId;
 pub use settings::{SettingError, Settings};
 pub use syntax::{Position, SyntaxError};
+pub use trace::Tracer;
 pub use tracing::Tracing;
 pub use transport::{
     Counters, Ends, FirstClose, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats,

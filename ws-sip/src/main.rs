@@ -10,6 +10,7 @@ mod program {
     pub(crate) mod report;
     pub(crate) mod serve;
     pub(crate) mod signals;
+    pub(crate) mod trace;
 }
 
 use std::process::ExitCode;

@@ -199,7 +199,8 @@ fn what_is_wrong_is_told_where_it_is() {
         ),
         (
             "modparam(\"proto_hep\", \"hep_async\", 1)",
-            "1:23: expected a parameter of proto_hep (hep_id, hep_capture_id, homer5_on), found \"hep_async\"",
+            "1:23: expected a parameter of proto_hep (hep_id, hep_capture_id, hep_tls_ca, homer5_on), found \
+             \"hep_async\"",
         ),
         ("modparam(\"proto_ws\" \"ws_port\", 1)", "1:21: expected `,`, found \"ws_port\""),
         ("modparam(\"proto_ws\", \"ws_port\")", "1:31: expected `,`, found `)`"),

@@ -12,6 +12,9 @@ mod tls;
 mod worker;
 
 pub use destination::{Destination, DestinationError, Transport};
-pub use packet::{DecodeError, MAX_DATAGRAM_LEN, MAX_PACKET_LEN, PROTOCOL_WS, Packet, PayloadKind, TooLong};
+pub use packet::{
+    DecodeError, MAX_DATAGRAM_LEN, MAX_PACKET_LEN, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_WS, Packet,
+    PayloadKind, TooLong,
+};
 pub use queue::SenderCounters;
 pub use sender::{Change, Sender, SenderError, SenderOptions};

@@ -48,6 +48,10 @@ pub enum PayloadKind {
 
 /// The IP protocol number that OpenSIPS gives WebSocket, plain and over TLS.
 pub const PROTOCOL_WS: u8 = 50;
+/// The IP protocol number of TCP.
+pub const PROTOCOL_TCP: u8 = 6;
+/// The IP protocol number of UDP.
+pub const PROTOCOL_UDP: u8 = 17;
 
 /// One HEP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

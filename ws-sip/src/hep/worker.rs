@@ -146,8 +146,10 @@ impl Worker {
         }
         let sent = self.send(now, closing);
         self.note_end_of_drops(now);
-        if self.batch.is_empty() && self.queue.is_empty() {
+        if self.batch.is_empty() {
             return match closing {
+                // Some came since the queue was looked at.
+                _ if !self.queue.is_empty() => Next::Wait(Some(Duration::ZERO)),
                 Some(_) => Next::End,
                 None if sent => Next::Wait(Some(GATHER)),
                 None if self.queue.fall_asleep() => Next::Wait(self.drops.told.map(|_| QUIET)),

@@ -17,6 +17,7 @@ use super::options::Options;
 use super::page;
 use super::report::report;
 use super::signals::Signals;
+use super::trace;
 
 /// Tells whether it could run, as far as that can be told without doing it. The error is one line.
 pub(crate) fn check(options: &Options) -> Result<(), String> {
@@ -26,6 +27,7 @@ pub(crate) fn check(options: &Options) -> Result<(), String> {
     if let Some(path) = &options.users {
         read_users(path)?;
     }
+    trace::tracer(options, &Tracing::default(), Log(options.log))?;
     for notice in &options.notices {
         eprintln!("{notice}");
     }
@@ -55,8 +57,11 @@ pub(crate) fn run(
     for &socket in &options.sockets {
         sockets.push(transport.listen(socket).map_err(|error| error.to_string())?);
     }
-    let mut core = core(options, &mut transport, sockets[0].to_string())?;
     let tracing = Tracing::new(options.settings.trace_on);
+    if let Some(tracer) = trace::tracer(options, &tracing, log)? {
+        transport.set_tracer(tracer);
+    }
+    let mut core = core(options, &mut transport, sockets[0].to_string())?;
     let (management, questions) = manage::start(&options.settings, &transport, tracing, log)?;
     let signals = Signals::listen(&transport)?;
 

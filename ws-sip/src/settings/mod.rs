@@ -65,10 +65,16 @@ pub struct Settings {
     pub trace_filter_route: Option<String>,
     /// Whether each SIP message is traced too. Default no.
     pub trace_sip: bool,
+    /// Whether traces of opening handshakes have the values of `Cookie` and `Authorization`. Default no: they are
+    /// masked.
+    pub trace_secrets: bool,
     /// The collectors, each with a name of its own. Default none.
     pub hep_id: Vec<hep::Destination>,
     /// The number that tells the collector who sent a record. Default 1.
     pub hep_capture_id: u32,
+    /// A file of certificates in PEM: a collector that is sent to over TLS must have its own from one of them. Default
+    /// none: those that the system trusts.
+    pub hep_tls_ca: Option<PathBuf>,
     /// Whether a record's payload is plain text, its parts joined by colons, instead of JSON. Default no.
     pub homer5_on: bool,
     /// Where to make a FIFO for management. Default none.
@@ -105,8 +111,10 @@ impl Default for Settings {
             trace_destination: None,
             trace_filter_route: None,
             trace_sip: false,
+            trace_secrets: false,
             hep_id: Vec::new(),
             hep_capture_id: 1,
+            hep_tls_ca: None,
             homer5_on: false,
             mi_fifo: None,
             mi_fifo_mode: 0o660,
@@ -215,8 +223,10 @@ mod tests {
             ("trace_on", "1"),
             ("trace_filter_route", "ws_filter"),
             ("trace_sip", "yes"),
+            ("trace_secrets", "yes"),
             ("hep_id", "[hep] 10.0.0.2;transport=udp"),
             ("hep_capture_id", "2001"),
+            ("hep_tls_ca", "/etc/ca.pem"),
             ("homer5_on", "1"),
             ("mi_fifo", "/run/fifo"),
             ("mi_fifo_mode", "0600"),

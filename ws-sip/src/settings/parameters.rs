@@ -164,6 +164,13 @@ pub const PARAMETERS: &[Parameter] = &[
         set: |settings, value| put(&mut settings.trace_sip, boolean(value)),
     },
     Parameter {
+        name: "trace_secrets",
+        value: "yes|no",
+        help: "tell the values of Cookie and Authorization (no)",
+        kind: Kind::Flag,
+        set: |settings, value| put(&mut settings.trace_secrets, boolean(value)),
+    },
+    Parameter {
         name: "hep_id",
         value: "[NAME] HOST[:PORT][;transport=udp|tcp|tls][;version=3]",
         help: "a collector; may be repeated",
@@ -184,6 +191,13 @@ pub const PARAMETERS: &[Parameter] = &[
         help: "number that tells the collector who we are (1)",
         kind: Kind::Integer,
         set: |settings, value| put(&mut settings.hep_capture_id, value.parse().ok()),
+    },
+    Parameter {
+        name: "hep_tls_ca",
+        value: "PATH",
+        help: "certificates to trust for transport=tls (the system's)",
+        kind: Kind::Text,
+        set: |settings, value| put(&mut settings.hep_tls_ca, path(value).map(Some)),
     },
     Parameter {
         name: "homer5_on",

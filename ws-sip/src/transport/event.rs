@@ -69,6 +69,8 @@ pub enum FlowEvent<'a> {
         ends: Ends,
         /// Why.
         why: NotOpened<'a>,
+        /// Where an outgoing flow was to lead, host and port.
+        destination: Option<(&'a str, u16)>,
         /// The request's head verbatim, as far as it came; empty if nothing came or was sent.
         request: &'a [u8],
         /// The response verbatim, as far as it came; empty if there was none.

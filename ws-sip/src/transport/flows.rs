@@ -20,8 +20,10 @@ use super::trunk::{Trunk, TrunkAddress, TrunkTransport};
 use super::{FIRST_FLOW, config, outgoing};
 use crate::address::Destination;
 use crate::flow::FlowId;
+use crate::hep;
 use crate::settings::Settings;
 use crate::sip;
+use crate::trace::{Direction, Tracer, Verdict};
 
 /// The flows of a [`Transport`](super::Transport): what an event handler sends with.
 ///
@@ -37,7 +39,8 @@ pub struct Flows {
     pub(super) deadlines: Deadlines,
     pub(super) stats: Stats,
     pub(super) resolver: Resolver,
-    slots: Vec<Slot>,
+    pub(super) tracer: Option<Box<Tracer>>,
+    pub(super) slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
     /// Outgoing flows by where they lead, for reuse.
@@ -51,10 +54,10 @@ pub struct Flows {
 const MAX_REFUSED: usize = 1024;
 
 #[derive(Debug, Default)]
-struct Slot {
+pub(super) struct Slot {
     /// Counts the flows that had this place, so that no number names two of them.
     generation: u32,
-    flow: Option<Box<Flow>>,
+    pub(super) flow: Option<Box<Flow>>,
 }
 
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub(super) struct Flow {
     /// `Some` in a flow that we opened.
     pub(super) outgoing: Option<Box<Outgoing>>,
     pub(super) first_close: Option<Box<FirstClose>>,
+    /// Whether the flow is traced.
+    pub(super) verdict: Verdict,
     pub(super) is_open: bool,
     is_dirty: bool,
     /// The transport took less than it was given: wait until it is writable.
@@ -128,6 +133,7 @@ impl Flows {
             deadlines: Deadlines::default(),
             stats: Stats::default(),
             resolver,
+            tracer: None,
             slots: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
@@ -143,14 +149,20 @@ impl Flows {
     /// # Errors
     /// [`SendError`]; then nothing is sent.
     pub fn send(&mut self, flow: FlowId, message: &[u8]) -> Result<(), SendError> {
-        self.with(flow, |flow, max_output_len| {
-            if !flow.is_open {
+        let is_open = self.with(flow, |flow, max_output_len| {
+            if flow.is_open {
+                flow.send(message, max_output_len)?;
+            } else {
                 let outgoing =
                     flow.outgoing.as_mut().ok_or(SendError::Refused(ws_core::SendError::NotOpen))?;
-                return outgoing.queue(message, max_output_len);
+                outgoing.queue(message, max_output_len)?;
             }
-            flow.send(message, max_output_len)
-        })
+            Ok(flow.is_open)
+        })?;
+        if is_open {
+            self.trace_message(flow, Direction::Out, message);
+        }
+        Ok(())
     }
 
     /// Sends a SIP message to a destination, over a flow that leads there or else over a new one, which is
@@ -454,12 +466,13 @@ impl Flows {
     /// Sends what waited for the flow to open.
     pub(super) fn send_queued(&mut self, id: FlowId) {
         let draining = self.draining.is_some();
-        let _ = self.with(id, |flow, max_output_len| {
-            for message in flow.outgoing.as_mut().map(|outgoing| outgoing.take_queue()).unwrap_or_default() {
-                flow.send(&message, max_output_len)?;
+        let queue = self.flow_mut(id).and_then(|flow| flow.outgoing.as_mut());
+        for message in queue.map(|outgoing| outgoing.take_queue()).unwrap_or_default() {
+            // What the flow does not take is lost with it.
+            if self.send(id, &message).is_err() {
+                break;
             }
-            Ok(())
-        });
+        }
         if draining {
             let _ = self.close(id, StatusCode::GOING_AWAY, "shutting down");
         }
@@ -620,6 +633,7 @@ impl Flows {
             armed: Instant::from_nanos(u64::MAX),
             outgoing,
             first_close: None,
+            verdict: Verdict::default(),
             is_open: false,
             is_dirty: false,
             is_blocked: false,
@@ -672,6 +686,21 @@ impl Flow {
         Ok(())
     }
 
+    /// Whether the flow is SIP as it is, or is to be.
+    pub(super) fn is_trunk(&self) -> bool {
+        matches!(self.link, Link::Trunk(_))
+            || self.outgoing.as_ref().is_some_and(|outgoing| outgoing.target().is_trunk())
+    }
+
+    /// Returns what HEP calls what carries the flow.
+    pub(super) fn protocol(&self) -> u8 {
+        match &self.link {
+            Link::Trunk(trunk) if trunk.is_datagram() => hep::PROTOCOL_UDP,
+            Link::Trunk(_) => hep::PROTOCOL_TCP,
+            _ => hep::PROTOCOL_WS,
+        }
+    }
+
     /// Notes a Close frame, if it is the first.
     pub(super) fn note_close(&mut self, by: Side, frame: Option<CloseFrame>) {
         self.first_close.get_or_insert_with(|| Box::new(FirstClose { by, frame }));
@@ -714,7 +743,7 @@ pub struct OpenOptions {
     pub headers: Vec<(String, String)>,
 }
 
-fn index_of(id: FlowId) -> usize {
+pub(super) fn index_of(id: FlowId) -> usize {
     (id.0 & 0xffff_ffff) as usize
 }
 

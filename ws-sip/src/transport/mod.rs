@@ -34,6 +34,7 @@ mod outgoing;
 mod run;
 mod stats;
 mod timers;
+mod traced;
 mod trunk;
 
 use core::fmt;

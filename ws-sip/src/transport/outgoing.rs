@@ -30,6 +30,14 @@ impl Target {
         Self { host: destination.host.to_ascii_lowercase(), port, trunk: None }
     }
 
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    pub(super) const fn is_trunk(&self) -> bool {
+        self.trunk.is_some()
+    }
+
     pub(super) fn trunk(address: &TrunkAddress, transport: TrunkTransport) -> Self {
         Self { host: address.host.to_ascii_lowercase(), port: address.port, trunk: Some(transport) }
     }

@@ -11,6 +11,7 @@ use super::trunk::{Decoded, TrunkTransport};
 use super::{FIRST_FLOW, Transport, WAKER};
 use crate::flow::FlowId;
 use crate::sip::Received;
+use crate::trace::Direction;
 
 /// Reads of one flow before the others have their turn.
 const READS_A_TURN: usize = 16;
@@ -280,7 +281,9 @@ fn drive(
                 flow.is_open = true;
                 flow.opened_at = now;
                 flows.stats.opened += 1;
-                handler(flows, FlowEvent::Opened { flow: id, ends, opened: &opened });
+                let event = FlowEvent::Opened { flow: id, ends, opened: &opened };
+                flows.trace(id, &event);
+                handler(flows, event);
                 flows.send_queued(id);
             }
             Some(Event::Request(request)) => {
@@ -314,7 +317,9 @@ fn ended(
         flows.stats.closed += 1;
         let age = flows.now - flow.opened_at;
         let (counters, first_close) = (flow.counters, flow.first_close.as_deref());
-        handler(flows, FlowEvent::Closed { flow: id, ends, outcome, first_close, counters, age });
+        let event = FlowEvent::Closed { flow: id, ends, outcome, first_close, counters, age };
+        flows.trace_end(&flow, &event);
+        handler(flows, event);
         return;
     }
     flows.stats.not_opened += 1;
@@ -326,8 +331,11 @@ fn ended(
         Outcome::Rejected(error) => error.head().raw(),
         _ => response,
     };
+    let destination = flow.outgoing.as_ref().map(|outgoing| outgoing.target().host_and_port());
     let why = NotOpened::Handshake(outcome);
-    handler(flows, FlowEvent::NotOpened { flow: id, ends, why, request, response });
+    let event = FlowEvent::NotOpened { flow: id, ends, why, destination, request, response };
+    flows.trace_end(&flow, &event);
+    handler(flows, event);
 }
 
 /// Hands on a WebSocket message, if it is a SIP message; answers a keepalive.
@@ -354,6 +362,7 @@ fn receive_bytes(
     match Received::parse(bytes) {
         Ok(Received::Sip(message)) => {
             flows.stats.messages_in += 1;
+            flows.trace_message(id, Direction::In, bytes);
             handler(flows, FlowEvent::Message { flow: id, message, kind });
         }
         Ok(Received::KeepalivePing) => {
@@ -517,6 +526,9 @@ fn not_connected(
         Link::Connecting(connecting) => connecting.tried.map_or(flow.ends, Ends::towards),
         Link::Up { .. } | Link::Trunk(_) => flow.ends,
     };
+    let destination = flow.outgoing.as_ref().map(|outgoing| outgoing.target().host_and_port());
     let why = NotOpened::Connect(error);
-    handler(flows, FlowEvent::NotOpened { flow: id, ends, why, request: &[], response: &[] });
+    let event = FlowEvent::NotOpened { flow: id, ends, why, destination, request: &[], response: &[] };
+    flows.trace_end(&flow, &event);
+    handler(flows, event);
 }

@@ -165,3 +165,23 @@ fn what_a_collector_says_is_passed_over() {
     }
     assert!(told.rest().is_empty());
 }
+
+#[test]
+fn no_packet_is_forgotten_whenever_it_comes() {
+    let listener = listen();
+    let destination = destination(Transport::Tcp, listener.local_addr().unwrap());
+    for _ in 0..100 {
+        let (sender, _told) = start(&destination, &hasty());
+        // As the thread starts, as it falls asleep, and in between.
+        send(&sender, 0, 10);
+        let mut stream = Stream::new(accept(&listener));
+        assert_eq!(stream.next(), Some(0));
+        for number in 1..20 {
+            for _ in 0..number {
+                std::thread::yield_now();
+            }
+            send(&sender, number, 10);
+            assert_eq!(stream.next(), Some(number));
+        }
+    }
+}
