@@ -26,6 +26,7 @@
 mod addresses;
 mod clock;
 mod config;
+mod dial;
 mod event;
 mod flows;
 mod handle;
@@ -36,6 +37,7 @@ mod stats;
 mod timers;
 mod traced;
 mod trunk;
+mod trunks;
 
 use core::fmt;
 use core::net::SocketAddr;

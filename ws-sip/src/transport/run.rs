@@ -4,10 +4,10 @@ use std::io::{self, Read as _};
 use mio::Token;
 use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcome, Response, Side};
 
+use super::dial::{connect, not_connected, resolved};
 use super::event::{Ends, FlowEvent, NotOpened};
 use super::flows::{Flows, Link};
-use super::outgoing::Purpose;
-use super::trunk::{Decoded, TrunkTransport};
+use super::trunks::{open_trunk, read_trunk};
 use super::{FIRST_FLOW, Transport, WAKER};
 use crate::flow::FlowId;
 use crate::sip::Received;
@@ -348,7 +348,7 @@ fn receive(
     receive_bytes(flows, id, message.as_bytes(), message.kind(), handler);
 }
 
-fn receive_bytes(
+pub(super) fn receive_bytes(
     flows: &mut Flows,
     id: FlowId,
     bytes: &[u8],
@@ -380,86 +380,6 @@ fn receive_bytes(
     }
 }
 
-/// Tells that a trunk is there, if the flow is one.
-fn open_trunk(flows: &mut Flows, id: FlowId, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
-    let now = flows.now;
-    let Some(flow) = flows.flow_mut(id) else { return };
-    if !matches!(flow.link, Link::Trunk(_)) {
-        return;
-    }
-    flow.is_open = true;
-    flow.opened_at = now;
-    let ends = flow.ends;
-    flows.stats.opened += 1;
-    handler(flows, FlowEvent::TrunkOpened { flow: id, ends });
-    flows.send_queued(id);
-}
-
-/// Reads once from a trunk, and hands on the messages. Returns whether there may be more.
-fn read_trunk(
-    flows: &mut Flows,
-    id: FlowId,
-    scratch: &mut [u8],
-    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
-) -> bool {
-    let Some(flow) = flows.flow_mut(id) else { return false };
-    let Link::Trunk(trunk) = &mut flow.link else { return false };
-    let is_datagram = trunk.is_datagram();
-    let n = match trunk.read(scratch) {
-        Ok(None) => return false,
-        Ok(Some(0)) if !is_datagram => {
-            trunk.end.get_or_insert(Outcome::Vanished);
-            flows.mark(id);
-            return false;
-        }
-        Ok(Some(n)) => n,
-        Err(_) => {
-            trunk.end.get_or_insert(Outcome::TransportLost);
-            flows.mark(id);
-            return false;
-        }
-    };
-    if is_datagram {
-        // Keepalives between servers are nobody's message.
-        if n > 4 {
-            receive_bytes(flows, id, &scratch[..n], Kind::Binary, handler);
-        }
-        return true;
-    }
-    let mut decoder = trunk.take_decoder();
-    decoder.push(&scratch[..n]);
-    loop {
-        let len = match decoder.next() {
-            Ok(None) => break,
-            Ok(Some(Decoded::Message(len))) => {
-                receive_bytes(flows, id, &decoder.bytes()[..len], Kind::Binary, handler);
-                len
-            }
-            Ok(Some(Decoded::Keepalive(len))) => {
-                flows.stats.keepalives_in += 1;
-                if let Some(flow) = flows.flow_mut(id) {
-                    flow.answer_keepalive(Kind::Binary);
-                }
-                len
-            }
-            Err(_) => {
-                // Where the next message would start nobody can tell.
-                flows.stats.refused_messages += 1;
-                let _ = flows.abort(id);
-                break;
-            }
-        };
-        decoder.advance(len);
-    }
-    if let Some(flow) = flows.flow_mut(id)
-        && let Link::Trunk(trunk) = &mut flow.link
-    {
-        trunk.put_decoder(decoder);
-    }
-    flows.mark(id);
-    true
-}
-
 /// Writes what the flows have to send, and reports those that end by it.
 fn flush(flows: &mut Flows, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
     while let Some(flow) = flows.next_dirty() {
@@ -473,62 +393,4 @@ fn flush(flows: &mut Flows, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>))
             }
         }
     }
-}
-
-/// Takes in the addresses of a destination.
-fn resolved(
-    flows: &mut Flows,
-    id: FlowId,
-    addresses: io::Result<Vec<core::net::SocketAddr>>,
-    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
-) {
-    let token = Token(FIRST_FLOW + (id.0 & 0xffff_ffff) as usize);
-    let Some(flow) = flows.flow_mut(id) else { return };
-    let Link::Connecting(connecting) = &mut flow.link else { return };
-    match addresses {
-        Ok(addresses) => {
-            connecting.set_addresses(addresses);
-            connect(flows, id, token, handler);
-        }
-        Err(error) => not_connected(flows, id, &error, handler),
-    }
-}
-
-/// Starts a TCP connection to the next address of an outgoing flow.
-fn connect(flows: &mut Flows, id: FlowId, token: Token, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
-    let Ok(registry) = flows.registry.try_clone() else {
-        return not_connected(flows, id, &io::ErrorKind::Other.into(), handler);
-    };
-    let Some(flow) = flows.flow_mut(id) else { return };
-    let Link::Connecting(connecting) = &mut flow.link else { return };
-    if let Purpose::Trunk(TrunkTransport::Udp) = connecting.purpose() {
-        let peer = connecting.next_address().ok_or_else(|| io::ErrorKind::NotFound.into());
-        return match peer.and_then(|peer| flows.bind_udp(id, peer)) {
-            Ok(()) => open_trunk(flows, id, handler),
-            Err(error) => not_connected(flows, id, &error, handler),
-        };
-    }
-    if let Err(error) = connecting.connect(&registry, token) {
-        not_connected(flows, id, &error, handler);
-    }
-}
-
-/// An outgoing flow has no TCP connection, and gets none.
-fn not_connected(
-    flows: &mut Flows,
-    id: FlowId,
-    error: &io::Error,
-    handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
-) {
-    let Some(flow) = flows.remove(id) else { return };
-    flows.stats.not_opened += 1;
-    let ends = match &flow.link {
-        Link::Connecting(connecting) => connecting.tried.map_or(flow.ends, Ends::towards),
-        Link::Up { .. } | Link::Trunk(_) => flow.ends,
-    };
-    let destination = flow.outgoing.as_ref().map(|outgoing| outgoing.target().host_and_port());
-    let why = NotOpened::Connect(error);
-    let event = FlowEvent::NotOpened { flow: id, ends, why, destination, request: &[], response: &[] };
-    flows.trace_end(&flow, &event);
-    handler(flows, event);
 }

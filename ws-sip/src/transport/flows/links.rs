@@ -1,0 +1,184 @@
+//! Connections as they come, are made, and are written to.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use mio::{Interest, Token};
+use ws_core::{Endpoint, KeySource, Outcome, SendBuffer, StatusCode};
+
+use super::{Flows, Link, MAX_REFUSED, index_of};
+use crate::flow::FlowId;
+use crate::transport::FIRST_FLOW;
+use crate::transport::event::Ends;
+use crate::transport::outgoing::Purpose;
+use crate::transport::trunk::Trunk;
+
+impl Flows {
+    /// Takes in an accepted connection.
+    pub(in crate::transport) fn accept(
+        &mut self,
+        mut stream: mio::net::TcpStream,
+        ends: Ends,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let max = self.settings.ws_max_connections;
+        if self.len() >= max.saturating_add(MAX_REFUSED) {
+            // Even a refusal is more than can be given to so many.
+            return Ok(());
+        }
+        let from_address = self.addresses.add(ends.peer.ip());
+        let per_address = self.settings.ws_max_connections_per_address;
+        let is_full = self.len() >= max || (per_address > 0 && from_address > per_address);
+        let config =
+            if is_full || self.draining.is_some() { &self.configs.refusing } else { &self.configs.server };
+        let endpoint = Endpoint::server(config, self.now);
+        let index = self.next_index();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry
+            .register(&mut stream, Token(FIRST_FLOW + index), interest)
+            .inspect_err(|_| self.addresses.remove(ends.peer.ip()))?;
+        let link = Link::Up { stream, endpoint, out: SendBuffer::new() };
+        let flow = self.insert(link, ends, None);
+        self.mark(flow);
+        Ok(())
+    }
+
+    /// Goes on with an outgoing flow whose TCP connection is there.
+    pub(in crate::transport) fn connected(
+        &mut self,
+        id: FlowId,
+        stream: mio::net::TcpStream,
+    ) -> io::Result<()> {
+        let (client, now) = (Arc::clone(&self.configs.client), self.now);
+        let ends = Ends { peer: stream.peer_addr()?, local: stream.local_addr()?, is_incoming: false };
+        stream.set_nodelay(true)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let Some(flow) = self.flow_mut(id) else { return Ok(()) };
+        let Link::Connecting(connecting) = &flow.link else { return Ok(()) };
+        flow.link = match connecting.purpose() {
+            Purpose::WebSocket(request) => {
+                let endpoint = Endpoint::client(request, &client, KeySource::from_seed(seed), now);
+                Link::Up { stream, endpoint, out: SendBuffer::new() }
+            }
+            Purpose::Trunk(_) => Link::Trunk(Box::new(Trunk::tcp(stream, client.max_message_len))),
+        };
+        flow.ends = ends;
+        self.mark(id);
+        Ok(())
+    }
+
+    /// Takes in an accepted connection of a SIP server.
+    pub(in crate::transport) fn accept_trunk(
+        &mut self,
+        stream: mio::net::TcpStream,
+        ends: Ends,
+    ) -> io::Result<FlowId> {
+        stream.set_nodelay(true)?;
+        let mut trunk = Trunk::tcp(stream, self.settings.ws_max_message_len);
+        trunk.register(&self.registry, Token(FIRST_FLOW + self.next_index()))?;
+        let flow = self.insert(Link::Trunk(Box::new(trunk)), ends, None);
+        self.mark(flow);
+        Ok(flow)
+    }
+
+    /// Binds a UDP socket that exchanges datagrams with one address.
+    pub(in crate::transport) fn bind_udp(&mut self, id: FlowId, peer: SocketAddr) -> io::Result<()> {
+        let any: IpAddr =
+            if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = mio::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
+        socket.connect(peer)?;
+        let ends = Ends { peer, local: socket.local_addr()?, is_incoming: false };
+        let mut trunk = Trunk::udp(socket, self.settings.ws_max_message_len);
+        trunk.register(&self.registry, Token(FIRST_FLOW + index_of(id)))?;
+        let Some(flow) = self.flow_mut(id) else { return Ok(()) };
+        flow.link = Link::Trunk(Box::new(trunk));
+        flow.ends = ends;
+        self.mark(id);
+        Ok(())
+    }
+
+    /// Sends what waited for the flow to open.
+    pub(in crate::transport) fn send_queued(&mut self, id: FlowId) {
+        let draining = self.draining.is_some();
+        let queue = self.flow_mut(id).and_then(|flow| flow.outgoing.as_mut());
+        for message in queue.map(|outgoing| outgoing.take_queue()).unwrap_or_default() {
+            // What the flow does not take is lost with it.
+            if self.send(id, &message).is_err() {
+                break;
+            }
+        }
+        if draining {
+            let _ = self.close(id, StatusCode::GOING_AWAY, "shutting down");
+        }
+    }
+
+    /// Writes what the flow has to send, as far as the transport takes it. Returns whether the flow ended.
+    pub(in crate::transport) fn flush(&mut self, id: FlowId) -> bool {
+        let now = self.now;
+        let Some(flow) = self.flow_mut(id) else { return false };
+        flow.is_dirty = false;
+        if matches!(flow.link, Link::Trunk(_)) {
+            return self.flush_trunk(id);
+        }
+        let Link::Up { stream, endpoint, out } = &mut flow.link else { return false };
+        while endpoint.poll_transmit(now, out) && !flow.is_blocked {
+            match io::Write::write(stream, out.pending()) {
+                Ok(0) => endpoint.handle_transport_lost(now),
+                Ok(n) => endpoint.handle_transmitted(now, n, out),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    endpoint.handle_transmitted(now, 0, out);
+                    flow.is_blocked = true;
+                }
+                Err(_) => endpoint.handle_transport_lost(now),
+            }
+            if endpoint.is_closed() {
+                break;
+            }
+        }
+        if out.is_empty() {
+            out.release();
+            if endpoint.is_write_closed() && !flow.is_shut {
+                flow.is_shut = true;
+                // A peer that is gone already is no error here.
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+        }
+        let ended = endpoint.is_closed();
+        if let Some(at) = endpoint.poll_timeout() {
+            self.arm(id, at);
+        }
+        ended
+    }
+
+    fn flush_trunk(&mut self, id: FlowId) -> bool {
+        let (now, timeout) = (self.now, self.settings.ws_send_timeout);
+        let Some(flow) = self.flow_mut(id) else { return false };
+        let Link::Trunk(trunk) = &mut flow.link else { return false };
+        if trunk.end.is_some() {
+            trunk.shut_down();
+            return true;
+        }
+        match trunk.flush() {
+            Ok(true) => {
+                trunk.blocked_since = None;
+                flow.is_blocked = false;
+            }
+            Ok(false) => {
+                flow.is_blocked = true;
+                let since = *trunk.blocked_since.get_or_insert(now);
+                if !timeout.is_zero() {
+                    self.arm(id, since + timeout);
+                }
+            }
+            Err(_) => {
+                trunk.end = Some(Outcome::TransportLost);
+                return true;
+            }
+        }
+        false
+    }
+}
