@@ -41,6 +41,8 @@ struct Transaction {
     /// The next retransmission, and the time after which the one after it comes.
     again: Option<(Duration, Duration)>,
     ends: Duration,
+    /// Its place among the deadlines.
+    armed: Duration,
     kind: Kind,
 }
 
@@ -102,7 +104,6 @@ impl Transactions {
                     _ => continue,
                 }
             }
-            // An entry of before the deadline moved.
             let Some((due, pause)) = transaction.again.filter(|&(due, _)| due <= now) else {
                 self.arm(key);
                 continue;
@@ -139,6 +140,7 @@ impl Transactions {
             bytes: bytes.to_vec(),
             again: Some((now + T1, T1)),
             ends: now + LIFETIME,
+            armed: now,
             kind: Kind::Client {
                 from,
                 timeout: timeout.unwrap_or_default(),
@@ -225,7 +227,8 @@ impl Transactions {
         let is_invite = method == Method::Invite;
         // An INVITE may ring for as long as Timer C allows upstream.
         let ends = now + if is_invite { Duration::from_secs(200) } else { LIFETIME };
-        let transaction = Transaction { is_invite, bytes: Vec::new(), again: None, ends, kind: Kind::Server };
+        let transaction =
+            Transaction { is_invite, bytes: Vec::new(), again: None, ends, armed: now, kind: Kind::Server };
         self.insert(key, transaction);
         Arrived::New
     }
@@ -288,13 +291,16 @@ impl Transactions {
     }
 
     fn remove(&mut self, key: Key) {
-        // Its entries among the deadlines find nothing then.
-        self.all.remove(&key);
+        if let Some(transaction) = self.all.remove(&key) {
+            self.deadlines.remove(&(transaction.armed, key));
+        }
     }
 
     fn arm(&mut self, key: Key) {
-        if let Some(transaction) = self.all.get(&key) {
+        if let Some(transaction) = self.all.get_mut(&key) {
             let at = transaction.again.map_or(transaction.ends, |(due, _)| due.min(transaction.ends));
+            self.deadlines.remove(&(transaction.armed, key));
+            transaction.armed = at;
             self.deadlines.insert((at, key));
         }
     }
