@@ -36,7 +36,7 @@ impl Edge {
         let found = match message.check() {
             Ok(found) => found,
             Err(fault) => {
-                self.answer(flow, message, method, fault.status(), &fault.to_string());
+                self.answer(now, flow, message, method, fault.status(), &fault.to_string());
                 return Err(Refused::Malformed(fault));
             }
         };
@@ -50,13 +50,13 @@ impl Edge {
                     return Ok(());
                 }
                 Arrived::TooMany => {
-                    self.answer(flow, message, method, 503, "Service Unavailable");
+                    self.answer(now, flow, message, method, 503, "Service Unavailable");
                     return Ok(());
                 }
             }
         }
         if let Err(Answer(status, reason)) = self.forward(now, flow, side, message, method, uri, &found) {
-            self.answer(flow, message, method, status, reason);
+            self.answer(now, flow, message, method, status, reason);
         }
         Ok(())
     }
@@ -193,6 +193,7 @@ impl Edge {
     /// Answers a request here. ACK has no answer.
     pub(super) fn answer(
         &mut self,
+        now: Duration,
         flow: FlowId,
         message: &Message<'_>,
         method: Method,
@@ -211,7 +212,7 @@ impl Edge {
         }
         let bytes = reply.finish();
         self.stats.answered += 1;
-        self.transactions.handle_own_answer(message, method, &bytes);
+        self.transactions.send_own_answer(now, message, method, status, &bytes);
         self.send(flow, bytes);
     }
 }

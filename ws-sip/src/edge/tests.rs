@@ -331,15 +331,68 @@ fn retransmissions_of_the_upstream_end_at_the_edge() {
     let ack = from_server("ACK", "sip:x@abc.invalid", &route)
         .replace("branch=z9hG4bK-ACK", "branch=z9hG4bK-INVITE");
     scene.forwards(SERVER, &ack, ALICE);
+    // Timer I: what was on its way meanwhile.
+    for late in [&ack, &invite] {
+        scene.receive(SERVER, late).unwrap();
+        scene.nothing_sent();
+    }
+    let acked = scene.now;
     while let Some((_, sends)) = scene.wait() {
         assert_eq!(sends, []);
     }
+    assert!(scene.now >= acked + Duration::from_secs(5));
 
     // Another method: its answer is repeated.
     let message = from_server("MESSAGE", "sip:x@abc.invalid", &route);
     let down = scene.forwards(SERVER, &message, ALICE);
     let ok = scene.forwards(ALICE, &response(200, &down), SERVER);
     assert_eq!(scene.forwards(SERVER, &message, SERVER), ok);
+}
+
+/// RFC 6026 section 7.1: an INVITE that crossed its 2xx makes no second call.
+#[test]
+fn an_invite_that_comes_after_its_answer_ends_at_the_edge() {
+    let mut scene = Scene::new(UpstreamTransport::Udp);
+    let up = scene.forwards(ALICE, &request("REGISTER", "sip:example.com", ""), SERVER);
+    scene.forwards(SERVER, &response(200, &up), ALICE);
+    let route = format!("Route: {}\r\n", values(&up, Header::Path)[0]);
+    let invite = from_server("INVITE", "sip:x@abc.invalid", &route);
+    let down = scene.forwards(SERVER, &invite, ALICE);
+    let ok = response(200, &down);
+    // The user agent says its 2xx again until the ACK, which passes whatever its branch.
+    for _ in 0..2 {
+        scene.forwards(ALICE, &ok, SERVER);
+        scene.receive(SERVER, &invite).unwrap();
+        scene.nothing_sent();
+    }
+    let ack = from_server("ACK", "sip:x@abc.invalid", &route);
+    for branch in ["z9hG4bK-ACK", "z9hG4bK-INVITE"] {
+        scene.forwards(SERVER, &ack.replace("z9hG4bK-ACK", branch), ALICE);
+    }
+    let answered = scene.now;
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
+    assert_eq!(scene.now, answered + Duration::from_secs(32));
+}
+
+/// RFC 3261 section 17.2.1, when it is the edge that answers.
+#[test]
+fn an_answer_of_the_edge_to_an_invite_is_sent_again_until_its_ack() {
+    let mut scene = Scene::new(UpstreamTransport::Udp);
+    let up = scene.forwards(ALICE, &request("REGISTER", "sip:example.com", ""), SERVER);
+    let route = format!("Route: {}\r\n", values(&up, Header::Path)[0]);
+    scene.edge.handle_flow_closed(ALICE);
+    let invite = from_server("INVITE", "sip:x@abc.invalid", &route);
+    let failed = scene.answers(SERVER, &invite, 430);
+    let (at, sends) = scene.wait().unwrap();
+    assert_eq!((at.as_millis(), sends.len()), (500, 1));
+    assert_eq!((sends[0].flow, &*sends[0].bytes), (SERVER, failed.as_bytes()));
+    let ack = from_server("ACK", "sip:x@abc.invalid", &route).replace("z9hG4bK-ACK", "z9hG4bK-INVITE");
+    scene.receive(SERVER, &ack).unwrap();
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | client, INVITE | retransmit until a response | A: T1, doubling; B: 64 T1, then 408 |
 //! | client, other | retransmit until a final response | E: T1, doubling up to T2; F: 64 T1, then 408 |
-//! | server, INVITE | retransmit a final response other than 2xx until ACK | G: T1, doubling up to T2; H: 64 T1 |
+//! | server, INVITE | retransmit a final response other than 2xx until ACK; take in what still comes | G: T1, doubling up to T2; H: 64 T1; I: T4 |
+//! | server, INVITE, 2xx | take in the INVITEs that still come (RFC 6026) | L: 64 T1 |
 //! | server, other | answer a retransmission with the last response | J: 64 T1 |
 //!
 //! A 2xx to INVITE is retransmitted by the user agents themselves (section 13.3.1.4), whatever the transport.
@@ -22,6 +23,8 @@ use crate::sip::{Essentials, Header, HostPort, Message, Method, Reply, Via};
 const T1: Duration = Duration::from_millis(500);
 /// The longest time between retransmissions.
 const T2: Duration = Duration::from_secs(4);
+/// The longest time that a message stays in the network.
+const T4: Duration = Duration::from_secs(5);
 /// After how long a transaction is over.
 const LIFETIME: Duration = Duration::from_secs(32);
 
@@ -56,7 +59,10 @@ enum Kind {
         ack: Vec<u8>,
         is_answered: bool,
     },
-    Server,
+    Server {
+        /// A final response other than 2xx got its ACK.
+        is_acked: bool,
+    },
 }
 
 /// What became of a request from the upstream.
@@ -211,9 +217,7 @@ impl Transactions {
         let key = server_key(&found.via.sent_by, found.via.branch, method, message);
         if let Some(transaction) = self.all.get(&key) {
             if method == Method::Ack {
-                // 17.2.1: the final response arrived. The ACK itself goes on to the browser.
-                self.remove(key);
-                return Arrived::New;
+                return self.handle_ack(now, key);
             }
             let bytes = &transaction.bytes;
             return Arrived::Again((!bytes.is_empty()).then(|| bytes.clone()));
@@ -227,8 +231,14 @@ impl Transactions {
         let is_invite = method == Method::Invite;
         // An INVITE may ring for as long as Timer C allows upstream.
         let ends = now + if is_invite { Duration::from_secs(200) } else { LIFETIME };
-        let transaction =
-            Transaction { is_invite, bytes: Vec::new(), again: None, ends, armed: now, kind: Kind::Server };
+        let transaction = Transaction {
+            is_invite,
+            bytes: Vec::new(),
+            again: None,
+            ends,
+            armed: now,
+            kind: Kind::Server { is_acked: false },
+        };
         self.insert(key, transaction);
         Arrived::New
     }
@@ -244,30 +254,56 @@ impl Transactions {
     ) {
         // A response carries no more of the request than its Via, so a branch of RFC 3261 is needed.
         let Some(key) = server_key_of(&via.sent_by, via.branch, method) else { return };
-        let Some(transaction) = self.all.get_mut(&key) else { return };
-        transaction.bytes = bytes.to_vec();
-        match status {
-            ..200 => {}
-            200..300 if transaction.is_invite => {
-                self.remove(key);
-            }
-            200.. => {
-                transaction.ends = now + LIFETIME;
-                if transaction.is_invite {
-                    transaction.again = Some((now + T1, T1));
-                }
-                self.arm(key);
-            }
-        }
+        self.respond(now, key, status, bytes);
     }
 
     /// Takes in an answer of the edge's own.
-    pub(super) fn handle_own_answer(&mut self, message: &Message<'_>, method: Method, bytes: &[u8]) {
-        if let Ok(found) = message.check()
-            && let Some(transaction) =
-                self.all.get_mut(&server_key(&found.via.sent_by, found.via.branch, method, message))
-        {
-            transaction.bytes = bytes.to_vec();
+    pub(super) fn send_own_answer(
+        &mut self,
+        now: Duration,
+        message: &Message<'_>,
+        method: Method,
+        status: u16,
+        bytes: &[u8],
+    ) {
+        if let Ok(found) = message.check() {
+            let key = server_key(&found.via.sent_by, found.via.branch, method, message);
+            self.respond(now, key, status, bytes);
+        }
+    }
+
+    fn respond(&mut self, now: Duration, key: Key, status: u16, bytes: &[u8]) {
+        let Some(transaction) = self.all.get_mut(&key) else { return };
+        transaction.bytes = bytes.to_vec();
+        if status < 200 {
+            return;
+        }
+        transaction.ends = now + LIFETIME;
+        if transaction.is_invite {
+            if status < 300 {
+                // RFC 6026, section 7.1: an INVITE that still comes is no further call. The 2xx is its user agent's.
+                transaction.bytes = Vec::new();
+            } else {
+                transaction.again = Some((now + T1, T1));
+            }
+        }
+        self.arm(key);
+    }
+
+    /// Takes in an ACK with the branch of an INVITE.
+    fn handle_ack(&mut self, now: Duration, key: Key) -> Arrived {
+        let Some(transaction) = self.all.get_mut(&key) else { return Arrived::New };
+        match &mut transaction.kind {
+            Kind::Server { is_acked: true } => Arrived::Again(None),
+            Kind::Server { is_acked } if transaction.again.take().is_some() => {
+                // 17.2.1: the final response arrived. The ACK itself goes on to the browser.
+                *is_acked = true;
+                transaction.bytes = Vec::new();
+                transaction.ends = now + T4;
+                self.arm(key);
+                Arrived::New
+            }
+            _ => Arrived::New,
         }
     }
 
