@@ -11,20 +11,13 @@ import { createInterface } from "node:readline";
 
 import JsSIP from "jssip";
 import * as SIP from "sip.js";
-import WebSocket from "ws";
 
 import { check, finish, same } from "./check.mjs";
+import { noMedia, reaches } from "./node_sip.mjs";
 
 const [program, ...args] = process.argv.slice(2);
 const HOST = "127.0.0.1";
 const TEXT = "Grüße, 你好 👋\r\nsecond line";
-
-// A browser sends the Origin of its page.
-globalThis.WebSocket = class extends WebSocket {
-  constructor(url, protocols) {
-    super(url, protocols, { origin: "http://page.example" });
-  }
-};
 
 const server = spawn(program, [...args, "--socket", `ws:${HOST}:0`], { stdio: ["ignore", "pipe", "inherit"] });
 process.on("exit", () => server.kill("SIGKILL"));
@@ -111,18 +104,6 @@ class JsSipClient {
   }
 }
 
-// Stands in for the media of a browser: says and takes any session description.
-const noMedia = () => ({
-  close() {},
-  getDescription: async () => ({
-    body: "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n",
-    contentType: "application/sdp",
-  }),
-  hasDescription: (type) => type === "application/sdp",
-  setDescription: async () => {},
-  sendDtmf: () => false,
-});
-
 class SipJsClient {
   texts = new Inbox();
   calls = new Inbox();
@@ -198,11 +179,6 @@ class SipJsClient {
     return this.ua.stop();
   }
 }
-
-const reaches = (session, state) => new Promise((resolve) => {
-  if (session.state === state) return resolve();
-  session.stateChange.addListener((now) => now === state && resolve());
-});
 
 const jssip = new JsSipClient("jssip");
 const jssip2 = new JsSipClient("jssip-2");
