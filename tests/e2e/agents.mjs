@@ -113,13 +113,6 @@ export class Agent {
   }
 }
 
-/** The values of a header field, in order, lines and lists alike. */
-export function values(message, name) {
-  const head = message.split("\r\n\r\n", 1)[0].split("\r\n").slice(1);
-  return head.filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
-    .flatMap((line) => line.slice(name.length + 1).split(/,(?=\s*<)/).map((value) => value.trim()));
-}
-
 /** A call from one to the other with sound both ways, ended by `hangs`. */
 export async function call(from, to, hangs) {
   await from.do("call", to.uri);

@@ -2,9 +2,10 @@
 //
 // usage: kamailio.mjs WS-SIP tcp|udp|ws
 
-import { Agent, call, values } from "./agents.mjs";
+import { Agent, call } from "./agents.mjs";
 import { close } from "./browser.mjs";
 import { check, finish, same } from "./check.mjs";
+import { values } from "./messages.mjs";
 import { HOST, Kamailio, WsSip } from "./servers.mjs";
 
 const [program, transport] = process.argv.slice(2);

@@ -9,6 +9,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 const WAIT = 30_000; // for a server to do what it is waited for, on a loaded machine
 export const HOST = "127.0.0.1";
@@ -127,6 +128,33 @@ export class WsSip {
 
   stop(signal) {
     return this.server.stop(signal);
+  }
+}
+
+/** Debian's sipp with a scenario, a user agent over UDP for one call. */
+export class Sipp {
+  /** `port` is its own, `options` are sipp's; with a target it calls, without one it is called. */
+  constructor(scenario, port, ...options) {
+    this.log = join(directory, `${scenario}-${port}.log`);
+    const file = fileURLToPath(new URL(`sipp/${scenario}.xml`, import.meta.url));
+    this.server = new Server("sipp", "sipp", [
+      "-sf", file, "-i", HOST, "-p", port, "-m", "1", "-nostdin", "-timeout", "30", "-timeout_error",
+      "-trace_msg", "-message_file", this.log, ...options,
+    ]);
+  }
+
+  /** Fails unless the scenario went as written; the messages, each with the time it was there. */
+  async messages() {
+    const [status] = await within(this.server.end, "the end of sipp");
+    const log = readFileSync(this.log, "utf8");
+    if (status !== 0) throw new Error(`sipp ended with status ${status}\n${log}`);
+    // The time, `UDP message received [LENGTH] bytes :` or `UDP message sent (LENGTH bytes):`, and the message, all ASCII.
+    const entry = /^(\d[\d-]+ [\d:.]+)\nUDP message (received|sent) [[(](\d+)\D.*\n\n/;
+    return log.split(/-{20,} (?=\d{4}-)/).slice(1).map((part) => {
+      const [head, time, direction, length] = entry.exec(part);
+      const text = part.slice(head.length, head.length + Number(length));
+      return { at: Date.parse(time.replace(" ", "T")), isReceived: direction === "received", text };
+    });
   }
 }
 

@@ -1,0 +1,153 @@
+// sipp over UDP and SIP.js behind an edge: what gets lost on the way is said again, by whom RFC 3261 says, and only then.
+//
+// usage: sipp.mjs WS-SIP
+
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+
+import * as SIP from "sip.js";
+
+import { values } from "./messages.mjs";
+import { check, finish, same } from "./check.mjs";
+import { invite, noMedia, reaches } from "./node_sip.mjs";
+import { HOST, Kamailio, Sipp, WsSip, freePort, within } from "./servers.mjs";
+
+const [program] = process.argv.slice(2);
+const DOMAIN = "edge.example";
+const EARLY = 250; // milliseconds: T1 is 500, and sipp may have been late to see the first
+
+/** SIP.js behind an edge; it answers calls, and keeps all that it receives. */
+async function client(name, edge) {
+  const received = [];
+  let ringing;
+  const called = new Promise((resolve) => { ringing = resolve; });
+  const ua = new SIP.UserAgent({
+    uri: SIP.UserAgent.makeURI(`sip:${name}@${DOMAIN}`),
+    transportOptions: { server: edge.url },
+    logBuiltinEnabled: false,
+    sessionDescriptionHandlerFactory: noMedia,
+    delegate: {
+      onInvite: async (invitation) => {
+        await invitation.progress();
+        await invitation.accept();
+        ringing(invitation);
+      },
+    },
+  });
+  await ua.start();
+  ua.transport.ws.on("message", (data) => received.push(data.toString()));
+  return { ua, received, called };
+}
+
+const register = (ua) => new Promise((resolve, reject) => {
+  const onReject = ({ message }) => reject(new Error(`registration failed: ${message.statusCode}`));
+  new SIP.Registerer(ua).register({ requestDelegate: { onAccept: ({ message }) => resolve(message), onReject } });
+});
+
+/** The times at which a request came, which must have been the same each time. */
+function requests(messages, method) {
+  const came = messages.filter(({ isReceived, text }) => isReceived && text.startsWith(`${method} `));
+  for (const { text } of came) same(text, came[0].text, `${method} that came again`);
+  return came.map(({ at }) => at);
+}
+
+function spaced(times, what) {
+  for (let i = 1; i < times.length; i++) {
+    const pause = times[i] - times[i - 1];
+    if (pause < EARLY) throw new Error(`${what} came again after ${pause} ms`);
+  }
+}
+
+async function calls({ ua }, target) {
+  const { session, answered } = await invite(ua, target);
+  same(await within(answered, "an answer"), 200, "answer to the INVITE");
+  await within(reaches(session, "Established"), "the call");
+  session.bye();
+  await within(reaches(session, "Terminated"), "the end of the call");
+}
+
+const retransmissions = async (edge) => {
+  return (await edge.manage("get_statistics", "edge:retransmissions"))["edge:retransmissions"];
+};
+
+const port = await freePort();
+const upstream = `sip:${HOST}:${port};transport=udp`;
+const edge = await new WsSip("edge", program, "--upstream", upstream, "--mi-http", `${HOST}:0`).start();
+await edge.connected();
+const alice = await client("alice", edge);
+
+await check("INVITE and BYE come again until they are answered", async () => {
+  const sipp = new Sipp("answers", port);
+  await calls(alice, `sip:sipp@${DOMAIN}`);
+  const messages = await sipp.messages();
+  for (const method of ["INVITE", "BYE"]) {
+    const times = requests(messages, method);
+    if (times.length < 2) throw new Error(`${method} came ${times.length} times`);
+    spaced(times, method);
+  }
+  // The browser's side is reliable: it answers each 200 that comes, and there was one at least.
+  if (requests(messages, "ACK").length < 1) throw new Error("no ACK");
+});
+
+await check("an answer that comes again gets its ACK again, from the edge", async () => {
+  const sipp = new Sipp("declines", port);
+  const { answered } = await invite(alice.ua, `sip:sipp@${DOMAIN}`);
+  same(await within(answered, "an answer"), 486, "answer to the INVITE");
+  const before = alice.received.length;
+  const messages = await sipp.messages();
+  const acks = requests(messages, "ACK");
+  if (acks.length < 3) throw new Error(`only ${acks.length} ACKs`);
+  same(alice.received.length - before, 0, "further messages to the client");
+});
+
+await check("sipp calls; an INVITE that comes again goes no further", async () => {
+  // The registrar that learns the Path, before sipp takes its place.
+  const registrar = createSocket("udp4").bind(port, HOST);
+  await once(registrar, "listening");
+  const heard = once(registrar, "message");
+  const registered = register(alice.ua);
+  const [message, from] = await within(heard, "REGISTER");
+  const lines = message.toString().split("\r\n\r\n", 1)[0].split("\r\n").slice(1);
+  const copied = lines.filter((line) => /^(Via|From|To|Call-ID|CSeq|Contact|Path):/i.test(line));
+  registrar.send(["SIP/2.0 200 OK", ...copied, "Content-Length: 0", "", ""].join("\r\n"), from.port, from.address);
+  await registered;
+  registrar.close();
+  await once(registrar, "close");
+
+  const [path] = values(message.toString(), "Path");
+  const target = ["-s", `alice@${DOMAIN}`, `${from.address}:${from.port}`];
+  const sipp = new Sipp("calls", port, "-key", "extra", `Route: ${path}`, "-set", "again", "1", ...target);
+  const invitation = await within(alice.called, "a call");
+  await within(reaches(invitation, "Terminated"), "its end");
+  await sipp.messages();
+  same(alice.received.filter((text) => text.startsWith("INVITE ")).length, 1, "INVITEs to the client");
+});
+
+await check("the edge counted what it sent again", async () => {
+  const count = await retransmissions(edge);
+  if (count < 4) throw new Error(`only ${count}`);
+});
+
+const kamailio = await new Kamailio().start();
+const behind = await new WsSip("edge", program, "--upstream", `sip:${HOST}:${kamailio.port};transport=udp`).start();
+await behind.connected();
+const bob = await client("bob", behind);
+await register(bob.ua);
+
+await check("through Kamailio: a call to sipp", async () => {
+  const own = await freePort();
+  const sipp = new Sipp("answers", own);
+  await calls(bob, `sip:sipp@${HOST}:${own}`);
+  spaced(requests(await sipp.messages(), "BYE"), "BYE");
+});
+
+await check("through Kamailio: a call from sipp", async () => {
+  const target = ["-s", `bob@${DOMAIN}`, `${HOST}:${kamailio.port}`];
+  const sipp = new Sipp("calls", await freePort(), "-key", "extra", "Subject: a call", ...target);
+  const invitation = await within(bob.called, "a call");
+  await within(reaches(invitation, "Terminated"), "its end");
+  await sipp.messages();
+  same(bob.received.filter((text) => text.startsWith("INVITE ")).length, 1, "INVITEs to the client");
+});
+
+finish();
