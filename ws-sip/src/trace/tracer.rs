@@ -17,7 +17,7 @@ use crate::settings::{SettingError, Settings};
 use crate::tracing::Tracing;
 use crate::transport::{Counters, Ends, FirstClose, FlowEvent, NotOpened};
 
-/// Tells a collector what becomes of a transport's connections. See the [module](self).
+/// Tells a collector what becomes of a transport's connections. See the [module](crate::trace).
 ///
 /// ```
 /// use ws_sip::hep::{Sender, SenderOptions};
