@@ -93,7 +93,7 @@ pub fn validate(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     {
         return Ok(text.as_str());
     }
-    core::str::from_utf8(bytes).map_err(|_| InvalidUtf8)
+    simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
 }
 
 /// Returns how many bytes at the end belong to a code point whose end is missing: 0 to 3.
