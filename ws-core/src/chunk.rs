@@ -32,6 +32,7 @@ pub(crate) enum Arrival {
 
 impl<'b> Chunk<'b> {
     /// Wraps the bytes that one read delivered.
+    #[inline]
     #[must_use]
     pub const fn new(bytes: &'b mut [u8]) -> Self {
         let len = bytes.len();
@@ -42,6 +43,7 @@ impl<'b> Chunk<'b> {
     ///
     /// # Panics
     /// If `len` exceeds the buffer's length.
+    #[inline]
     #[must_use]
     pub const fn within(buffer: &'b mut [u8], len: usize) -> Self {
         assert!(len <= buffer.len());
@@ -51,6 +53,7 @@ impl<'b> Chunk<'b> {
 
     /// Wraps what one read delivered when it filled the caller's buffer to the brim: the peer may have sent
     /// more at once, so this chunk does not count against the peer, the one that follows does.
+    #[inline]
     #[must_use]
     pub const fn cut(bytes: &'b mut [u8]) -> Self {
         let mut chunk = Self::new(bytes);
@@ -65,6 +68,7 @@ impl<'b> Chunk<'b> {
     ///
     /// # Panics
     /// Unless `start <= end <= buffer.len()`.
+    #[inline]
     #[must_use]
     pub const fn resumed(buffer: &'b mut [u8], start: usize, end: usize) -> Self {
         assert!(start <= end && end <= buffer.len());
@@ -72,24 +76,28 @@ impl<'b> Chunk<'b> {
     }
 
     /// Returns a chunk of no bytes: for `poll_event` after a timeout or the end of the stream.
+    #[inline]
     #[must_use]
     pub const fn empty() -> Self {
         Self { bytes: &mut [], start: 0, end: 0, arrival: Arrival::Seen }
     }
 
     /// Returns the number of bytes not used yet.
+    #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
         self.end - self.start
     }
 
     /// Returns whether all bytes were used.
+    #[inline]
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
     /// Returns the bytes not used yet, such as what follows a handshake or the last frame.
+    #[inline]
     #[must_use]
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
@@ -97,37 +105,44 @@ impl<'b> Chunk<'b> {
 
     /// Ends the use of the chunk and returns its memory for the next read: all of it, unless a payload was
     /// lent out of it, which then keeps what lies before its own end.
+    #[inline]
     #[must_use]
     pub const fn into_buffer(self) -> &'b mut [u8] {
         self.bytes
     }
 
     /// Returns what is to be accounted for, once.
+    #[inline]
     pub(crate) const fn arrival(&mut self) -> Arrival {
         mem::replace(&mut self.arrival, Arrival::Seen)
     }
 
     /// Puts back what is to be accounted for: the rest of the chunk goes to another reader.
+    #[inline]
     pub(crate) const fn restore(&mut self, arrival: Arrival) {
         self.arrival = arrival;
     }
 
+    #[inline]
     pub(crate) fn rest_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
     }
 
     /// Passes over `n` bytes.
+    #[inline]
     pub(crate) const fn skip(&mut self, n: usize) {
         debug_assert!(n <= self.len());
         self.start += n;
     }
 
     /// Passes over all bytes.
+    #[inline]
     pub(crate) const fn skip_all(&mut self) {
         self.start = self.end;
     }
 
     /// Passes over the next `n` bytes and returns them for the lifetime of the memory.
+    #[inline]
     pub(crate) fn take(&mut self, n: usize) -> &'b mut [u8] {
         let (used, rest) = mem::take(&mut self.bytes).split_at_mut(self.start + n);
         self.bytes = rest;
