@@ -20,6 +20,20 @@ pub fn apply(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
+/// The same, for payloads too short for wide strides to pay.
+#[inline]
+pub(crate) fn apply_short(bytes: &mut [u8], key: [u8; 4]) {
+    let word = u64::from(u32::from_ne_bytes(key));
+    let word = word | word << 32;
+    let (blocks, rest) = bytes.as_chunks_mut::<8>();
+    for block in blocks {
+        *block = (u64::from_ne_bytes(*block) ^ word).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
+        *byte ^= key;
+    }
+}
+
 #[inline]
 fn xor_words(block: &mut [u8; 64], word: u64) {
     let (words, _) = block.as_chunks_mut::<8>();

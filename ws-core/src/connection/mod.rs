@@ -59,6 +59,8 @@ pub struct Connection {
     closing: Closing,
     send: send::State,
     keepalive: Keepalive,
+    /// `lend_short` lends payloads below this length.
+    short_end: u8,
 }
 
 /// The keepalive Pings (our use of RFC 6455, section 5.5.2).
@@ -107,6 +109,7 @@ impl Connection {
             closing: Closing::default(),
             send: send::State::default(),
             keepalive: Keepalive::default(),
+            short_end: receive::short_end(role, config),
         }
     }
 
@@ -133,13 +136,14 @@ impl Connection {
             arrival => self.handle_arrival(now, arrival),
         }
         if self.closing.is_receiving() {
+            match self.lend_short(chunk) {
+                Some(Ok(message)) => return Some(Event::Message(message)),
+                Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
+                None => {}
+            }
             match self.receive(now, chunk) {
                 Ok(event) => return event,
-                Err(error) => {
-                    self.fail(now, error);
-                    chunk.skip_all();
-                    return Some(Event::Failed(error));
-                }
+                Err(error) => return Some(self.fail_in(now, chunk, error)),
             }
         }
         chunk.skip_all();
@@ -252,6 +256,14 @@ impl Connection {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.closing.is_ended()
+    }
+
+    /// Fails the connection over what `chunk` holds.
+    #[cold]
+    fn fail_in(&mut self, now: Instant, chunk: &mut Chunk<'_>, error: ProtocolError) -> Event<'static> {
+        self.fail(now, error);
+        chunk.skip_all();
+        Event::Failed(error)
     }
 
     /// Fails the connection (RFC 6455, section 7.1.7).

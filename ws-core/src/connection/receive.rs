@@ -8,7 +8,7 @@ use crate::chunk::Arrival;
 use crate::close_payload::parse_close;
 use crate::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use crate::utf8::{self, Incomplete, InvalidUtf8};
-use crate::{Chunk, Delivery, Event, Instant, Kind, Message, Part, ProtocolError, Role, mask};
+use crate::{Chunk, Config, Delivery, Event, Instant, Kind, Message, Part, ProtocolError, Role, mask};
 
 /// Frames becoming events: where we are in the peer's bytes, and what waits between chunks.
 #[derive(Debug, Default)]
@@ -40,6 +40,10 @@ pub(super) struct Receiver {
     /// The chunk that is looked at counts.
     chunk_counts: bool,
 }
+
+/// The header of a masked frame of at most 125 bytes.
+const SHORT_HEADER_LEN: usize = 6;
+const MASK: u8 = 0x80;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Inside {
@@ -105,6 +109,34 @@ impl Connection {
         if self.receiver.chunk_counts && self.receiver.is_message_begun() {
             self.receiver.chunks = self.receiver.chunks.saturating_add(1);
         }
+    }
+
+    /// Lends the next message if it is one short frame that lies whole in the chunk: what nearly all messages
+    /// are. `None`: it is something else, and nothing happened; [`receive`](Self::receive) has all the rules.
+    #[inline]
+    pub(super) fn lend_short<'b>(
+        &mut self,
+        chunk: &mut Chunk<'b>,
+    ) -> Option<Result<Message<'b>, ProtocolError>> {
+        if self.receiver.is_midway() {
+            return None;
+        }
+        let &[first, second, k0, k1, k2, k3, ref rest @ ..] = chunk.rest() else { return None };
+        // Without MASK the length comes out above 125.
+        let len = second ^ MASK;
+        // FIN and no reserved bit, text or binary.
+        if !matches!(first, 0x81 | 0x82) || len >= self.short_end || rest.len() < usize::from(len) {
+            return None;
+        }
+        chunk.skip(SHORT_HEADER_LEN);
+        let payload = chunk.take(usize::from(len));
+        mask::apply_short(payload, [k0, k1, k2, k3]);
+        let payload = &*payload;
+        Some(if first == 0x81 {
+            utf8::validate(payload).map(|text| Message::Text(Cow::Borrowed(text))).map_err(Into::into)
+        } else {
+            Ok(Message::Binary(Cow::Borrowed(payload)))
+        })
     }
 
     /// Returns the next event. `None`: the chunk is used up.
@@ -461,6 +493,18 @@ impl Connection {
             return Err(ProtocolError::TooManyChunks);
         }
         Ok(None)
+    }
+}
+
+/// Returns below which length [`Connection::lend_short`] may lend a payload, by the settings; 0 for none at all.
+pub(super) fn short_end(role: Role, config: &Config) -> u8 {
+    if role == Role::Client || config.delivery != Delivery::Messages {
+        return 0;
+    }
+    let limit = config.max_frame_len.map_or(config.max_message_len, |max| max.min(config.max_message_len));
+    #[expect(clippy::cast_possible_truncation, reason = "at most 125")]
+    {
+        limit.min(MAX_CONTROL_LEN) as u8 + 1
     }
 }
 
