@@ -8,12 +8,14 @@ use crate::{Kind, Message};
 
 /// Room for a code point that was cut and is put back in front.
 const SLACK: usize = 4;
+/// What a message may reserve before as much has arrived, so that a short one in many chunks is not moved.
+const LITTLE: usize = 1024;
 
 /// A message that is being put together because it does not lie whole in one chunk.
 ///
 /// Holds memory only while a message is under way, and grows with what arrived: its capacity is at most
-/// twice the bytes received so far or those plus the chunk that is looked at, and at most the longest message
-/// that may come, plus [`SLACK`].
+/// twice the bytes received so far, or those plus the chunk that is looked at, or [`LITTLE`], and at most the
+/// longest message that may come, plus [`SLACK`].
 #[derive(Debug, Default)]
 pub(super) enum Assembly {
     #[default]
@@ -32,31 +34,42 @@ impl Assembly {
         };
     }
 
-    /// Appends `bytes`, unmasked payload; `incomplete` holds the code point that text was cut in. `hint` bytes,
-    /// these among them, are known to have been received, and up to `declared` may still belong to the message.
-    pub(super) fn push(
-        &mut self,
-        bytes: &[u8],
-        incomplete: &mut Incomplete,
-        hint: usize,
-        declared: u64,
-    ) -> Result<(), InvalidUtf8> {
+    /// Makes room for `add` bytes that are about to be pushed. `hint` bytes, these among them, are known to have
+    /// been received, and up to `declared` may still belong to the message.
+    #[inline]
+    pub(super) fn reserve(&mut self, add: usize, hint: usize, declared: u64) {
         match self {
-            Self::Nothing => unreachable!("a message was started"),
+            Self::Nothing => {}
             Self::Binary(data) => {
-                let more = growth(data.len(), data.capacity(), bytes.len(), hint, declared);
-                data.reserve_exact(more);
-                data.extend_from_slice(bytes);
+                if data.capacity() - data.len() < add {
+                    data.reserve_exact(growth(data.len(), add, hint, declared));
+                }
             }
             Self::Text(text) => {
-                let (point, used) = incomplete.complete(bytes)?;
-                let bytes = &bytes[used..];
-                let more = growth(text.len(), text.capacity(), bytes.len() + SLACK, hint, declared);
-                text.reserve_exact(more);
-                text.extend(point);
-                if incomplete.is_empty() {
-                    text.push_str(incomplete.split(bytes)?);
+                if text.capacity() - text.len() < add + SLACK {
+                    text.reserve_exact(growth(text.len(), add + SLACK, hint, declared));
                 }
+            }
+        }
+    }
+
+    /// Appends `bytes`, unmasked payload; `incomplete` holds the code point that text was cut in.
+    #[inline]
+    pub(super) fn push(&mut self, bytes: &[u8], incomplete: &mut Incomplete) -> Result<(), InvalidUtf8> {
+        match self {
+            Self::Nothing => unreachable!("a message was started"),
+            Self::Binary(data) => data.extend_from_slice(bytes),
+            Self::Text(text) => {
+                let mut bytes = bytes;
+                if !incomplete.is_empty() {
+                    let (point, used) = incomplete.complete(bytes)?;
+                    bytes = &bytes[used..];
+                    text.extend(point);
+                    if !incomplete.is_empty() {
+                        return Ok(());
+                    }
+                }
+                text.push_str(incomplete.split(bytes)?);
             }
         }
         Ok(())
@@ -72,12 +85,11 @@ impl Assembly {
     }
 }
 
-/// Returns how much to reserve beyond `len` when `add` bytes are to be appended: nothing if they fit, else as
-/// much as there is already or was received, as far as the peer may still send it.
-fn growth(len: usize, capacity: usize, add: usize, hint: usize, declared: u64) -> usize {
-    if capacity - len >= add {
-        return 0;
-    }
+/// Returns how much to reserve beyond `len` for `add` bytes: twice what there will be then, or all that was
+/// received, or a little, as far as the peer may still send it.
+#[cold]
+fn growth(len: usize, add: usize, hint: usize, declared: u64) -> usize {
     let announced = usize::try_from(declared).unwrap_or(usize::MAX);
-    add.max(len.max(hint).min(announced))
+    let room = (len + add).saturating_mul(2).max(LITTLE) - len;
+    add.max(room.max(hint).min(announced))
 }

@@ -41,6 +41,11 @@ pub(super) struct Receiver {
     chunk_counts: bool,
 }
 
+/// Payload is unmasked, checked and appended in strides, so that it stays in the nearest cache from one to the
+/// next; also, a long copy between unaligned places is slow on some processors. Divisible by 4, as the masking
+/// key stays as it is from stride to stride.
+const STRIDE_LEN: usize = 2048;
+
 /// The header of a masked frame of at most 125 bytes.
 const SHORT_HEADER_LEN: usize = 6;
 const MASK: u8 = 0x80;
@@ -330,15 +335,21 @@ impl Connection {
         fin: bool,
         chunk: &mut Chunk<'_>,
     ) -> Result<Option<Message<'static>>, ProtocolError> {
-        let n = self.unmask_available(chunk);
         let receiver = &mut self.receiver;
+        let n = usize::try_from(receiver.remaining).unwrap_or(usize::MAX).min(chunk.len());
         let (hint, declared) = if fin {
             (n, receiver.remaining)
         } else {
             (chunk.len(), (self.config.max_message_len as u64 - receiver.message_len) + receiver.remaining)
         };
         if n > 0 {
-            receiver.assembly.push(&chunk.rest()[..n], &mut receiver.incomplete, hint, declared)?;
+            receiver.assembly.reserve(n, hint, declared);
+            for stride in chunk.rest_mut()[..n].chunks_mut(STRIDE_LEN) {
+                if let Some(key) = receiver.key {
+                    mask::apply(stride, key);
+                }
+                receiver.assembly.push(stride, &mut receiver.incomplete)?;
+            }
             chunk.skip(n);
             receiver.pass(n);
         }
