@@ -74,7 +74,8 @@
 //!
 //! # Features
 //!
-//! None yet. The crate needs `alloc`, and nothing of the operating system.
+//! - `std`: long texts are checked with the widest vectors that the processor has, which takes the standard library to
+//!   find out. Without it the crate needs `alloc`, and nothing of the operating system; it behaves the same.
 #![no_std]
 #![forbid(unsafe_code)]
 

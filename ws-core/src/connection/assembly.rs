@@ -8,14 +8,12 @@ use crate::{Kind, Message};
 
 /// Room for a code point that was cut and is put back in front.
 const SLACK: usize = 4;
-/// What a message may reserve before as much has arrived, so that a short one in many chunks is not moved.
-const LITTLE: usize = 1024;
 
 /// A message that is being put together because it does not lie whole in one chunk.
 ///
 /// Holds memory only while a message is under way, and grows with what arrived: its capacity is at most
-/// twice the bytes received so far, or those plus the chunk that is looked at, or [`LITTLE`], and at most the
-/// longest message that may come, plus [`SLACK`].
+/// twice the bytes received so far or those plus the chunk that is looked at, and at most the longest message
+/// that may come, plus [`SLACK`].
 #[derive(Debug, Default)]
 pub(super) enum Assembly {
     #[default]
@@ -85,11 +83,10 @@ impl Assembly {
     }
 }
 
-/// Returns how much to reserve beyond `len` for `add` bytes: twice what there will be then, or all that was
-/// received, or a little, as far as the peer may still send it.
+/// Returns how much to reserve beyond `len` for `add` bytes: as much as there is already or was received, as far as
+/// the peer may still send it.
 #[cold]
 fn growth(len: usize, add: usize, hint: usize, declared: u64) -> usize {
     let announced = usize::try_from(declared).unwrap_or(usize::MAX);
-    let room = (len + add).saturating_mul(2).max(LITTLE) - len;
-    add.max(room.max(hint).min(announced))
+    add.max(len.max(hint).min(announced))
 }
