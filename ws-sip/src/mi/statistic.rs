@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::{edge, proxy, transport};
+use crate::{edge, hep, proxy, transport};
 
 /// A number that tells how things go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,18 @@ pub fn transport(stats: &transport::Stats, connections: usize) -> Vec<Statistic>
         count("keepalive_answers_in", "answers to our keepalives", keepalive_answers_in),
         count("refused_messages", "messages dropped because they were not one SIP message", refused_messages),
         count("accept_failures", "connections that could not be accepted", accept_failures),
+    ]
+}
+
+/// Returns what was counted on the way to the collector of traces.
+#[must_use]
+pub fn trace(counters: &hep::SenderCounters) -> Vec<Statistic> {
+    let hep::SenderCounters { sent, dropped, reconnects } = *counters;
+    let count = |name, help, value| Statistic::counter("trace", name, help, value);
+    vec![
+        count("sent", "records sent to the collector", sent),
+        count("dropped", "records dropped, most of them because too many waited", dropped),
+        count("reconnects", "connections to the collector after the first", reconnects),
     ]
 }
 

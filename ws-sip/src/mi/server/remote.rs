@@ -94,7 +94,13 @@ impl Control for TransportControl {
     }
 
     fn statistics(&mut self) -> Result<Vec<Statistic>, ControlError> {
-        let mut statistics = self.ask(|flows| statistic::transport(flows.stats(), flows.len()))?;
+        let mut statistics = self.ask(|flows| {
+            let mut statistics = statistic::transport(flows.stats(), flows.len());
+            if let Some(tracer) = flows.tracer() {
+                statistics.extend(statistic::trace(&tracer.sender().counters()));
+            }
+            statistics
+        })?;
         for source in &mut self.further {
             statistics.extend(source()?);
         }
