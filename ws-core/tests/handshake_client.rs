@@ -225,6 +225,11 @@ fn good_responses_open() {
     let request = asking().subprotocol("sip").unwrap().subprotocol("chat").unwrap();
     assert_eq!(opened(&request, &response(&["Sec-WebSocket-Protocol: chat"])), Some("chat".into()));
     assert_eq!(opened(&request, &response(&[])), None, "a server may agree to none");
+    let request = request.require_subprotocol();
+    assert!(request.is_subprotocol_required());
+    assert_eq!(opened(&request, &response(&["Sec-WebSocket-Protocol: chat"])), Some("chat".into()));
+    let none = rejected(&request, response(&[]).as_bytes(), false);
+    assert_eq!((none.fault(), none.status()), (ResponseFault::NoSubprotocol, 101));
     let odd = format!(
         "HTTP/1.1 101 \r\nCONNECTION:keep-alive,\tupgrade\r\nSia: SIP/2.0/TCP 127.0.0.1\r\n\
          sec-websocket-accept:  {ACCEPT}\t\r\nupgrade: WebSocket\r\nContent-Length: 0\r\n\

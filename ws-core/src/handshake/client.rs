@@ -30,6 +30,7 @@ pub struct ClientHandshake {
     expected: [u8; ACCEPT_LEN],
     /// The subprotocols offered, as a list.
     offered: String,
+    subprotocol_required: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl ClientHandshake {
             request_due: true,
             expected: accept_for(&key),
             offered: request.subprotocol_list().into(),
+            subprotocol_required: request.is_subprotocol_required(),
         }
     }
 
@@ -187,7 +189,7 @@ impl ClientHandshake {
         let StartLine::Response { status, minor, .. } = reader.head().start() else { return false };
         let fault = match status {
             101 if minor == 0 => ResponseFault::Head(HeadError::Version),
-            101 => match check(reader.head(), &self.expected, &self.offered) {
+            101 => match check(reader.head(), &self.expected, &self.offered, self.subprotocol_required) {
                 None => return true,
                 Some(fault) => fault,
             },
@@ -240,7 +242,7 @@ impl ClientHandshake {
 }
 
 /// Checks a 101 (section 4.1, the second list).
-fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str) -> Option<ResponseFault> {
+fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str, required: bool) -> Option<ResponseFault> {
     let (mut upgrade, mut connection, mut accept) = (None, false, None);
     let (mut subprotocol, mut extension) = (None, false);
     // Whether a field that may be there once was repeated.
@@ -273,6 +275,9 @@ fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str) -> Option<Resp
     if subprotocol_again || subprotocol.is_some_and(|name| !is_offered(name)) {
         return Some(ResponseFault::Subprotocol);
     }
+    if required && subprotocol.is_none() {
+        return Some(ResponseFault::NoSubprotocol);
+    }
     None
 }
 
@@ -294,6 +299,8 @@ pub enum ResponseFault {
     Extension,
     /// A subprotocol that was not offered, or more than one.
     Subprotocol,
+    /// No subprotocol, where the request requires one.
+    NoSubprotocol,
 }
 
 /// A response that did not open the connection, with all that came of it: the application decides what follows
@@ -353,6 +360,7 @@ impl fmt::Display for ResponseError {
             ResponseFault::Accept => "wrong Sec-WebSocket-Accept",
             ResponseFault::Extension => "an extension that was not offered",
             ResponseFault::Subprotocol => "a subprotocol that was not offered",
+            ResponseFault::NoSubprotocol => "no subprotocol",
         };
         write!(f, "malformed response: {what}")
     }

@@ -33,6 +33,7 @@ pub struct ClientRequest {
     target: String,
     /// The value of `Sec-WebSocket-Protocol`; empty for none.
     subprotocols: String,
+    require_subprotocol: bool,
     /// The value of `Origin`; empty for none.
     origin: String,
     headers: Headers,
@@ -83,6 +84,7 @@ impl ClientRequest {
             authority,
             target,
             subprotocols: String::new(),
+            require_subprotocol: false,
             origin: String::new(),
             headers: Headers::new(),
         })
@@ -101,6 +103,14 @@ impl ClientRequest {
         }
         self.subprotocols.push_str(name);
         Ok(self)
+    }
+
+    /// Refuses a response that agrees to none of the subprotocols offered, as browsers do. RFC 6455 lets a server
+    /// do so, and without this the application finds out by the subprotocol that was agreed.
+    #[must_use]
+    pub const fn require_subprotocol(mut self) -> Self {
+        self.require_subprotocol = true;
+        self
     }
 
     /// Sets the `Origin` header, which browsers send and others may (section 10.2).
@@ -161,6 +171,12 @@ impl ClientRequest {
     /// Returns the subprotocols offered, in order of preference.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         self.subprotocols.split(", ").filter(|name| !name.is_empty())
+    }
+
+    /// Returns whether a subprotocol must be agreed.
+    #[must_use]
+    pub const fn is_subprotocol_required(&self) -> bool {
+        self.require_subprotocol
     }
 
     /// The value of `Sec-WebSocket-Protocol`.
