@@ -132,9 +132,14 @@ impl Trunk {
                 Socket::Udp(socket) => {
                     let len = usize::from(self.out.first_chunk().map_or(0, |len| u16::from_be_bytes(*len)));
                     let datagram = self.out.get(2..2 + len).unwrap_or_default();
-                    match socket.send(datagram) {
+                    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+                    // The error is that of an earlier datagram, and this one has not been sent.
+                    let sent = socket
+                        .send(datagram)
+                        .or_else(|error| if refused(&error) { socket.send(datagram) } else { Err(error) });
+                    match sent {
                         // A server that is not there now may be there for the retransmission.
-                        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(2 + len),
+                        Err(error) if refused(&error) => Ok(2 + len),
                         sent => sent.map(|_| 2 + len),
                     }
                 }
@@ -330,6 +335,26 @@ mod tests {
             }
         }
         assert_eq!(decode(&[b'x'; 101], 10, 100), Err(StreamError::TooLong));
+    }
+
+    /// The refusal of an earlier datagram is told by the next send, which does nothing else.
+    #[test]
+    fn a_server_that_is_back_gets_the_next_datagram() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        drop(server);
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.connect(address).unwrap();
+        let mut trunk = Trunk::udp(socket, 1000);
+        trunk.queue(b"to nobody", 1000).unwrap();
+        assert!(trunk.flush().unwrap());
+        let server = std::net::UdpSocket::bind(address).unwrap();
+        server.set_read_timeout(Some(core::time::Duration::from_secs(30))).unwrap();
+        trunk.queue(MESSAGE.as_bytes(), 1000).unwrap();
+        assert!(trunk.flush().unwrap());
+        let mut received = [0; 100];
+        let n = server.recv(&mut received).unwrap();
+        assert_eq!(&received[..n], MESSAGE.as_bytes());
     }
 
     #[test]
