@@ -46,7 +46,8 @@ impl Target {
 /// Makes the opening handshake's request, if it can be made of what is given.
 pub(super) fn request(destination: &Destination, port: u16, options: &OpenOptions) -> Option<ClientRequest> {
     let destination = Destination { port: Some(port), ..destination.clone() };
-    let mut request = ClientRequest::new(&destination.to_string()).ok()?.subprotocol("sip").ok()?;
+    let mut request =
+        ClientRequest::new(&destination.to_string()).ok()?.subprotocol("sip").ok()?.require_subprotocol();
     if let Some(origin) = &options.origin {
         request = request.origin(origin).ok()?;
     }
