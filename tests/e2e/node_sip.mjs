@@ -29,7 +29,7 @@ export const reaches = (session, state) => new Promise((resolve) => {
 });
 
 /** Calls; `answered` resolves with the final status code. */
-export async function invite(ua, target) {
+export function invite({ ua }, target) {
   const session = new SIP.Inviter(ua, SIP.UserAgent.makeURI(target));
   const answered = new Promise((resolve) => {
     const final = ({ message }) => resolve(message.statusCode);
@@ -37,3 +37,44 @@ export async function invite(ua, target) {
   });
   return { session, answered };
 }
+
+/** SIP.js on a connection of its own. It answers calls; `received` keeps all that comes in, `texts` the texts. */
+export async function client(uri, url) {
+  const received = [];
+  const texts = [];
+  let ringing;
+  const called = new Promise((resolve) => { ringing = resolve; });
+  const ua = new SIP.UserAgent({
+    uri: SIP.UserAgent.makeURI(uri),
+    transportOptions: { server: url },
+    logBuiltinEnabled: false,
+    sessionDescriptionHandlerFactory: noMedia,
+    delegate: {
+      onInvite: async (invitation) => {
+        await invitation.progress();
+        await invitation.accept();
+        ringing(invitation);
+      },
+      onMessage: (message) => {
+        texts.push(message.request.body);
+        message.accept();
+      },
+    },
+  });
+  await ua.start();
+  ua.transport.ws.on("message", (data) => received.push(data.toString()));
+  return { ua, uri, received, texts, called, socket: ua.transport.ws };
+}
+
+/** Registers; resolves with the status code. */
+export const register = ({ ua }) => new Promise((resolve) => {
+  const final = ({ message }) => resolve(message.statusCode);
+  new SIP.Registerer(ua).register({ requestDelegate: { onAccept: final, onReject: final } });
+});
+
+/** Sends a text; resolves with the status code. */
+export const message = ({ ua }, target, text) => new Promise((resolve) => {
+  const final = ({ message }) => resolve(message.statusCode);
+  const messager = new SIP.Messager(ua, SIP.UserAgent.makeURI(target), text, "text/plain");
+  messager.message({ requestDelegate: { onAccept: final, onReject: final } });
+});

@@ -174,14 +174,16 @@ export async function freePort() {
   }
 }
 
-/** Debian's Kamailio with kamailio.cfg, over TCP, UDP and WebSocket on one port. */
+/** Debian's Kamailio with kamailio.cfg, over TCP, UDP and WebSocket on one port, which stays the same. */
 export class Kamailio {
-  port = 0;
+  constructor(port = 0) {
+    this.port = port;
+  }
 
   async start() {
-    const again = this.port !== 0;
+    const chosen = this.port;
     for (let left = 5; ; left--) {
-      if (!again) this.port = await freePort();
+      this.port = chosen || await freePort();
       const config = join(directory, "kamailio.cfg");
       const template = readFileSync(new URL("kamailio.cfg", import.meta.url), "utf8");
       writeFileSync(config, template.replaceAll("ADDRESS", `${HOST}:${this.port}`));
@@ -194,12 +196,20 @@ export class Kamailio {
       } catch (error) {
         // The port was free a moment ago, but it may be somebody else's now.
         if (left === 0) throw error;
-        await this.stop("SIGKILL");
+        await this.stop();
       }
     }
   }
 
   stop(signal) {
     return this.server.stop(signal);
+  }
+
+  /** Ends it without a word, all its processes at once. */
+  async kill() {
+    const { pid } = this.server.child;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+    for (const each of [pid, ...children]) process.kill(each, "SIGKILL");
+    await within(this.server.end, "the end of Kamailio");
   }
 }
