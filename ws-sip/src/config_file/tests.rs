@@ -237,6 +237,16 @@ fn what_is_wrong_is_told_where_it_is() {
             "modparam(\"mi_datagram\", \"socket_name\", \"x\")",
             "1:40: `socket_name` takes udp:IP:PORT|PATH, not `x`",
         ),
+        (
+            "modparam(\"mi_fifo\", \"fifo\\name\", 1)",
+            "1:21: expected a parameter of mi_fifo (fifo_name, fifo_mode, \
+             reply_dir), found \"fifo\\name\"",
+        ),
+        (
+            "modparam(\"proto_ws\", \"ws_resource\", \"\\nx\u{1b}[1m\")",
+            "1:37: `ws_resource` takes PATH, not \
+             `\\nx\\u{1b}[1m`",
+        ),
         ("route{\n}", "1:6: expected `[`, found `{`"),
         ("route[] { }", "1:7: expected the route's name, found `]`"),
         (
@@ -274,6 +284,7 @@ proptest::proptest! {
         if let Err(error) = ConfigFile::parse(&text) {
             let lines: Vec<_> = text.split('\n').collect();
             let line = lines[error.at.line as usize - 1];
+            proptest::prop_assert!(!error.message.contains(char::is_control));
             proptest::prop_assert!(error.at.column as usize <= line.chars().count() + 1, "{}: {:?}", error, text);
         }
     }

@@ -41,7 +41,7 @@ pub enum FifoFault {
     ReplyName,
     /// It is longer than [`MAX_REQUEST_LEN`].
     TooLong,
-    /// It is not JSON, or its end did not come.
+    /// It is no object or array of JSON, or its end did not come.
     NotJson,
 }
 
@@ -92,8 +92,14 @@ impl FifoReader {
                 }
             };
             let rest = &self.buffer[start..];
-            if rest.is_empty() {
-                return None;
+            match rest.first() {
+                None => return None,
+                // Of a bare number nobody could tell where it ends.
+                Some(b'{' | b'[') => {}
+                Some(_) => {
+                    self.lose(start);
+                    return Some(request(&name, Err(FifoFault::NotJson)));
+                }
             }
             let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
             match values.next() {
@@ -228,6 +234,7 @@ mod tests {
     fn what_is_broken_ends_where_the_next_request_starts() {
         let broken = |name: &str| (Some(name.to_owned()), Err(FifoFault::NotJson));
         assert_eq!(read(b":a:{nonsense}:b:{}"), [broken("a"), to("b", "{}")]);
+        assert_eq!(read(b":a: 12:b:{}"), [broken("a"), to("b", "{}")]);
         assert_eq!(read(b":a:nonsense\n:b:{}"), [broken("a"), to("b", "{}")]);
         assert_eq!(read(b"nonsense:b:{}"), [to("b", "{}")]);
         assert_eq!(read(b"nonsense:../up:{}:b:{}"), [to("b", "{}")]);
@@ -276,7 +283,7 @@ mod tests {
         #[test]
         fn any_cut_gives_the_same_requests(
             pieces in prop::collection::vec(prop::sample::select(vec![
-                ":a:", "::", ":b/c:", "{}", "[]", "{\"x\":[1,\":d:{\"]}", "\n", " ", "{", "x", "\"", ":",
+                ":a:", "::", ":b/c:", "12", "{}", "[]", "{\"x\":[1,\":d:{\"]}", "\n", " ", "{", "x", "\"", ":",
             ]), 0..20),
             cuts in prop::collection::vec(1..9_usize, 1..8),
         ) {

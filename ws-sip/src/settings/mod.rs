@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::hep;
 use crate::mi::DatagramAddress;
+use crate::syntax::OneLine;
 
 pub use parameters::{Kind, PARAMETERS, Parameter};
 
@@ -176,17 +177,19 @@ pub enum SettingError {
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "unknown parameter `{name}`"),
+            Self::Unknown(name) => write!(f, "unknown parameter `{}`", OneLine(name)),
             Self::Value { parameter, value, why: None } => {
-                write!(f, "`{}` takes {}, not `{value}`", parameter.name, parameter.value)
+                write!(f, "`{}` takes {}, not `{}`", parameter.name, parameter.value, OneLine(value))
             }
             Self::Value { parameter, value, why: Some(why) } => {
-                write!(f, "`{}` cannot be `{value}`: {why}", parameter.name)
+                write!(f, "`{}` cannot be `{}`: {}", parameter.name, OneLine(value), OneLine(why))
             }
             Self::NoSuchDestination(name) => {
+                let name = OneLine(name);
                 write!(f, "`trace_destination` takes the name of a `hep_id`, and none is named `{name}`")
             }
             Self::NoSuchRoute(name) => {
+                let name = OneLine(name);
                 write!(
                     f,
                     "`trace_filter_route` takes the name of a route in the configuration file, and none is named \

@@ -2,7 +2,7 @@
 
 mod lex;
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use std::borrow::Cow;
 
 pub(crate) use lex::{Lexer, Spanned, Token};
@@ -33,12 +33,25 @@ pub struct SyntaxError {
 
 impl SyntaxError {
     pub(crate) fn new(at: Position, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { at, message: message.into() }
+        let message = message.into();
+        let is_plain = !message.contains(char::is_control);
+        Self { at, message: if is_plain { message } else { OneLine(&message).to_string().into() } }
     }
 
     /// Something else stands where `expected` must be.
     pub(crate) fn expected(expected: &str, found: &Spanned<'_>) -> Self {
         Self::new(found.at, format!("expected {expected}, found {}", found.token))
+    }
+}
+
+/// Shows somebody's words without what would start a line or command a terminal.
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .chars()
+            .try_for_each(|c| if c.is_control() { c.escape_debug().fmt(f) } else { f.write_char(c) })
     }
 }
 
