@@ -1,6 +1,8 @@
 //! What the fuzz targets do with their input, and what must hold whatever it is.
 #![forbid(unsafe_code)]
 
+pub mod config_file;
 pub mod connection;
 pub mod frame;
 pub mod handshake;
+pub mod management;
