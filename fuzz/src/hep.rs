@@ -15,7 +15,8 @@ pub fn decode(bytes: &[u8]) {
         }
         let written = packet.encode().expect("it was no shorter when it was read");
         assert!(written.len() <= len);
-        let (again, written_len) = Packet::decode(&written).expect("what is written is right").expect("and whole");
+        let (again, written_len) =
+            Packet::decode(&written).expect("what is written is right").expect("and whole");
         assert_eq!(written_len, written.len());
         // The seconds of a time whose microseconds make some more may not fit any more.
         if packet.time.as_secs() <= u64::from(u32::MAX) {

@@ -5,4 +5,6 @@ pub mod config_file;
 pub mod connection;
 pub mod frame;
 pub mod handshake;
+pub mod hep;
 pub mod management;
+pub mod sip;
