@@ -109,8 +109,8 @@ impl FifoReader {
                     self.buffer.drain(..end);
                     return Some(request(&name, Ok(json)));
                 }
-                Some(Err(error)) if error.is_eof() && rest.len() <= MAX_REQUEST_LEN => return None,
-                Some(Err(error)) if !error.is_eof() => {
+                Some(Err(error)) if is_open(&error, rest) && rest.len() <= MAX_REQUEST_LEN => return None,
+                Some(Err(error)) if !is_open(&error, rest) => {
                     self.lose(start);
                     return Some(request(&name, Err(FifoFault::NotJson)));
                 }
@@ -157,6 +157,13 @@ impl FifoReader {
         self.buffer.drain(..at);
         self.lost = !found;
     }
+}
+
+/// Returns whether what follows can still make it right: it is wrong only where it ends, as after the sign of a number.
+fn is_open(error: &serde_json::Error, text: &[u8]) -> bool {
+    let line = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+    let end = (memchr::memchr_iter(b'\n', text).count() + 1, text.len() - line);
+    error.is_eof() || (error.line(), error.column()) == end
 }
 
 fn head(buffer: &[u8]) -> Head<'_> {
@@ -283,7 +290,7 @@ mod tests {
         #[test]
         fn any_cut_gives_the_same_requests(
             pieces in prop::collection::vec(prop::sample::select(vec![
-                ":a:", "::", ":b/c:", "12", "{}", "[]", "{\"x\":[1,\":d:{\"]}", "\n", " ", "{", "x", "\"", ":",
+                ":a:", "::", ":b/c:", "12", "-", "[1.5e-", "true", "]", "{}", "[]", "{\"x\":[1,\":d:{\"]}", "\n", " ", "{", "x", "\"", ":",
             ]), 0..20),
             cuts in prop::collection::vec(1..9_usize, 1..8),
         ) {
