@@ -9,11 +9,15 @@ use crate::{Kind, Message};
 /// Room for a code point that was cut and is put back in front.
 const SLACK: usize = 4;
 
+/// What the first bytes of a message get, if it announced as much: to grow a short message twice or three times costs
+/// more than all the rest that is done with it.
+const LEAST: usize = 1024;
+
 /// A message that is being put together because it does not lie whole in one chunk.
 ///
 /// Holds memory only while a message is under way, and grows with what arrived: its capacity is at most
-/// twice the bytes received so far or those plus the chunk that is looked at, and at most the longest message
-/// that may come, plus [`SLACK`].
+/// twice the bytes received so far, or those plus the chunk that is looked at, or [`LEAST`]; and at most the longest
+/// message that may come, plus [`SLACK`].
 #[derive(Debug, Default)]
 pub(super) enum Assembly {
     #[default]
@@ -45,7 +49,12 @@ impl Assembly {
             }
             Self::Text(text) => {
                 if text.capacity() - text.len() < add + SLACK {
-                    text.reserve_exact(growth(text.len(), add + SLACK, hint, declared));
+                    text.reserve_exact(growth(
+                        text.len(),
+                        add + SLACK,
+                        hint,
+                        declared.saturating_add(SLACK as u64),
+                    ));
                 }
             }
         }
@@ -88,5 +97,6 @@ impl Assembly {
 #[cold]
 fn growth(len: usize, add: usize, hint: usize, declared: u64) -> usize {
     let announced = usize::try_from(declared).unwrap_or(usize::MAX);
-    add.max(len.max(hint).min(announced))
+    let least = LEAST.saturating_sub(len);
+    add.max(len.max(hint).max(least).min(announced))
 }

@@ -40,14 +40,14 @@ use timer::{Timer, Timers};
 /// Between messages it holds no heap memory, except the generator of a client's masking keys, below 400 bytes.
 /// Otherwise it and its [`SendBuffer`] hold, in bytes, at most the sum of
 /// - `max_message_len + 4` for a message that does not lie whole in one chunk, and of that never more than twice
-///   what was received of it, or what was received and the chunk at hand; none with
+///   what was received of it, or what was received and the chunk at hand, or 1,024; none with
 ///   [`Delivery::Parts`](crate::Delivery::Parts);
 /// - 136 for a control frame that the end of a chunk cut, and 1,024 for Pings that are not answered yet;
 /// - `2 * (max_output_len + 3,344)` for the output: what the application queued, the Pongs to a flood of Pings,
 ///   a keepalive Ping and Close frames. Pings of the application that wait take twice their length on top.
 ///
-/// Nothing is reserved for lengths that are only declared. A buffer that grows is there twice for the moment
-/// that it is copied in.
+/// Nothing is reserved for lengths that are only declared, but for those 1,024 bytes once the payload has begun.
+/// A buffer that grows is there twice for the moment that it is copied in.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
