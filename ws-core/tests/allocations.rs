@@ -192,7 +192,7 @@ fn assembly_follows_what_arrived() {
                         received += chunk.len();
                         let info = measure(|| assert_eq!(receive(&mut conn, chunk), 0));
                         held += info.bytes_current;
-                        let bound = (2 * received).max(received + chunk_len).max(1024).min(LEN) + slack;
+                        let bound = (2 * received).max(received + chunk_len).clamp(1024, LEN) + slack;
                         assert!(held <= i64::try_from(bound).unwrap(), "{held} of {received}, {chunk_len}");
                     }
                     // The peer keeps the last byte back, and that is what it costs.

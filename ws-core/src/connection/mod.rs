@@ -25,7 +25,7 @@ use crate::{
 };
 use close::Closing;
 use pong::PendingPongs;
-use receive::Receiver;
+use receive::{LendEnds, Receiver};
 use timer::{Timer, Timers};
 
 /// One WebSocket connection after its opening handshake: protocol state only.
@@ -59,8 +59,7 @@ pub struct Connection {
     closing: Closing,
     send: send::State,
     keepalive: Keepalive,
-    /// `lend_short` lends payloads below this length.
-    short_end: u8,
+    lend_ends: LendEnds,
 }
 
 /// The keepalive Pings (our use of RFC 6455, section 5.5.2).
@@ -109,7 +108,7 @@ impl Connection {
             closing: Closing::default(),
             send: send::State::default(),
             keepalive: Keepalive::default(),
-            short_end: receive::short_end(role, config),
+            lend_ends: LendEnds::new(role, config),
         }
     }
 
@@ -137,6 +136,11 @@ impl Connection {
         }
         if self.closing.is_receiving() {
             match self.lend_short(chunk) {
+                Some(Ok(message)) => return Some(Event::Message(message)),
+                Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
+                None => {}
+            }
+            match self.lend_extended(chunk) {
                 Some(Ok(message)) => return Some(Event::Message(message)),
                 Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
                 None => {}
