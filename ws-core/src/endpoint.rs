@@ -73,6 +73,14 @@ impl Endpoint {
         }
     }
 
+    /// Puts other limits and deadlines in force on an open connection: [`Connection::set_config`]. Before it is open,
+    /// nothing changes.
+    pub fn set_config(&mut self, now: Instant, config: &Arc<Config>) {
+        if let State::Open(connection, _) = &mut self.0 {
+            connection.set_config(now, config);
+        }
+    }
+
     /// Returns the next event in `chunk`, or `None` when all its bytes were taken in.
     ///
     /// `now` is when the chunk arrived. After a timeout or the end of the stream, and after

@@ -106,6 +106,12 @@ impl<S> WebSocket<S> {
         self.driver.endpoint.config()
     }
 
+    /// Puts other limits and deadlines in force: see [`ws_core::Connection::set_config`]. How messages are delivered
+    /// stays as it was.
+    pub fn set_config(&mut self, config: &Arc<Config>) {
+        self.driver.endpoint.set_config(crate::clock::now(), config);
+    }
+
     /// Returns which half of the connection this is.
     #[must_use]
     pub const fn role(&self) -> Role {

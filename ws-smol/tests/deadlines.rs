@@ -4,6 +4,7 @@
 mod common;
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use common::{End, expect, frame, open, open_server, pipe, put, run, server_config};
 use smol::io::AsyncReadExt as _;
@@ -89,6 +90,20 @@ fn idle() {
             config.close_timeout = SHORT;
         });
         let (mut peer, mut server) = open_server(1000, &config);
+        assert_eq!(outcome_of(&mut server).await, Outcome::TimedOut(Deadline::Idle));
+        expect(&mut peer, b"\x88\x06\x03\xe9idle").await;
+    });
+}
+
+#[test]
+fn set_while_open() {
+    run(async {
+        let (mut peer, mut server) = open_server(1000, &Config::default());
+        let later = config(|config| {
+            config.idle_timeout = Some(SHORT);
+            config.close_timeout = SHORT;
+        });
+        server.set_config(&Arc::new(later));
         assert_eq!(outcome_of(&mut server).await, Outcome::TimedOut(Deadline::Idle));
         expect(&mut peer, b"\x88\x06\x03\xe9idle").await;
     });

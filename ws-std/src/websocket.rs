@@ -99,6 +99,12 @@ impl<S: Transport> WebSocket<S> {
         self.driver.with_endpoint(|endpoint| Arc::clone(endpoint.config()))
     }
 
+    /// Puts other limits and deadlines in force: see [`ws_core::Connection::set_config`]. How messages are delivered
+    /// stays as it was.
+    pub fn set_config(&mut self, config: &Arc<Config>) {
+        self.driver.with_endpoint(|endpoint| endpoint.set_config(crate::clock::now(), config));
+    }
+
     /// Returns which half of the connection this is.
     #[must_use]
     pub fn role(&self) -> Role {

@@ -14,6 +14,7 @@ mod close;
 mod pong;
 mod receive;
 mod send;
+mod settings;
 mod timer;
 
 use alloc::boxed::Box;

@@ -320,6 +320,7 @@ impl Connection {
         receiver.inside = Inside::Data { fin: header.fin };
         Ok(())
     }
+
     /// Lends a message that lies whole in the chunk.
     #[inline]
     fn lend<'b>(
@@ -362,7 +363,11 @@ impl Connection {
         let (hint, declared) = if fin {
             (n, receiver.remaining)
         } else {
-            (chunk.len(), (self.config.max_message_len as u64 - receiver.message_len) + receiver.remaining)
+            (
+                chunk.len(),
+                (self.config.max_message_len as u64).saturating_sub(receiver.message_len)
+                    + receiver.remaining,
+            )
         };
         if n > 0 {
             receiver.assembly.reserve(n, hint, declared);

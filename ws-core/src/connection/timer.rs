@@ -50,6 +50,13 @@ impl Timers {
         self.0[timer as usize] = Instant::NEVER;
     }
 
+    pub(super) const fn set_or_clear(&mut self, timer: Timer, at: Option<Instant>) {
+        self.0[timer as usize] = match at {
+            Some(at) => at,
+            None => Instant::NEVER,
+        };
+    }
+
     pub(super) const fn clear_all(&mut self) {
         self.0 = [Instant::NEVER; Timer::ALL.len()];
     }

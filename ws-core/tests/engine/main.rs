@@ -11,4 +11,5 @@ mod handover;
 mod keepalive;
 mod limits;
 mod properties;
+mod settings;
 mod simulation;

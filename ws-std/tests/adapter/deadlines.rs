@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -115,6 +116,21 @@ fn a_message_takes_too_long() {
 fn nothing_is_received() {
     within(|| {
         let (mut server, mut raw) = server_and_raw(config(|config| config.idle_timeout = Some(SHORT)));
+        let peer = thread::spawn(move || {
+            assert_eq!(raw.receive_close(), 1001);
+            raw.send(Opcode::Close, &1001_u16.to_be_bytes());
+            assert_eq!(raw.receive(), None);
+        });
+        assert_times_out(&mut server, Deadline::Idle, SHORT / 2);
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_deadline_set_while_open() {
+    within(|| {
+        let (mut server, mut raw) = server_and_raw(config(|_| {}));
+        server.set_config(&Arc::new(config(|config| config.idle_timeout = Some(SHORT))));
         let peer = thread::spawn(move || {
             assert_eq!(raw.receive_close(), 1001);
             raw.send(Opcode::Close, &1001_u16.to_be_bytes());
