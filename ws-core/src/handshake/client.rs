@@ -271,7 +271,9 @@ fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str, required: bool
     if extension {
         return Some(ResponseFault::Extension);
     }
-    let is_offered = |name: &[u8]| offered.split(", ").any(|own| !own.is_empty() && own.as_bytes() == name);
+    let is_offered = |name: &[u8]| {
+        offered.split(',').any(|own| !own.is_empty() && own.trim_ascii_start().as_bytes() == name)
+    };
     if subprotocol_again || subprotocol.is_some_and(|name| !is_offered(name)) {
         return Some(ResponseFault::Subprotocol);
     }

@@ -3,6 +3,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
 
+use memchr::{memchr, memchr2};
+
 use super::fields::{HeaderError, Headers};
 use super::origin::{default_port, parse_port};
 use super::tokens::{is_token, is_visible};
@@ -50,22 +52,24 @@ impl ClientRequest {
         if !is_visible(url.as_bytes()) {
             return Err(ClientRequestError::Character);
         }
-        let (scheme, rest) = url.split_once("://").ok_or(ClientRequestError::Scheme)?;
+        let scheme_len = memchr(b':', url.as_bytes()).ok_or(ClientRequestError::Scheme)?;
+        let (scheme, rest) = url.split_at(scheme_len);
         let secure = scheme.eq_ignore_ascii_case("wss");
         if !secure && !scheme.eq_ignore_ascii_case("ws") {
             return Err(ClientRequestError::Scheme);
         }
-        if rest.contains('#') {
+        let rest = rest.strip_prefix("://").ok_or(ClientRequestError::Scheme)?;
+        if memchr(b'#', rest.as_bytes()).is_some() {
             return Err(ClientRequestError::Fragment);
         }
-        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.contains('@') {
+        let (authority, resource) = rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()));
+        if memchr(b'@', authority.as_bytes()).is_some() {
             return Err(ClientRequestError::UserInfo);
         }
-        let (host, port) = split_port(authority).ok_or(ClientRequestError::Host)?;
+        let (host, digits) = split_port(authority).ok_or(ClientRequestError::Host)?;
         check_host(host)?;
         let default = default_port(scheme.as_bytes()).unwrap_or(80);
-        let port = match port {
+        let port = match digits {
             None | Some("") => default,
             Some(digits) => {
                 parse_port(digits.as_bytes()).filter(|&port| port != 0).ok_or(ClientRequestError::Port)?
@@ -76,7 +80,12 @@ impl ClientRequest {
             target.push('/');
         }
         target.push_str(resource);
-        let authority = if port == default { host.into() } else { alloc::format!("{host}:{port}") };
+        let authority = match digits {
+            _ if port == default => host.into(),
+            // Formatting would cost as much as all the rest.
+            Some(digits) if !digits.starts_with('0') => authority.into(),
+            _ => alloc::format!("{host}:{port}"),
+        };
         Ok(Self {
             secure,
             host: host.into(),
@@ -95,7 +104,7 @@ impl ClientRequest {
     /// # Errors
     /// A name that is not a token, or that is offered already (section 4.1).
     pub fn subprotocol(mut self, name: &str) -> Result<Self, ClientRequestError> {
-        if !is_token(name.as_bytes()) || self.subprotocols.split(", ").any(|offered| offered == name) {
+        if !is_token(name.as_bytes()) || self.subprotocols().any(|offered| offered == name) {
             return Err(ClientRequestError::Subprotocol);
         }
         if !self.subprotocols.is_empty() {
@@ -170,7 +179,8 @@ impl ClientRequest {
 
     /// Returns the subprotocols offered, in order of preference.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
-        self.subprotocols.split(", ").filter(|name| !name.is_empty())
+        // Tokens hold neither a comma nor a space.
+        self.subprotocols.split(',').map(|name| name.trim_ascii_start()).filter(|name| !name.is_empty())
     }
 
     /// Returns whether a subprotocol must be agreed.
@@ -215,8 +225,8 @@ impl ClientRequest {
 /// Splits `host[:port]`; a colon inside of brackets belongs to the host.
 fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     let host_len = match authority.starts_with('[') {
-        true => authority.find(']')? + 1,
-        false => authority.find(':').unwrap_or(authority.len()),
+        true => memchr(b']', authority.as_bytes())? + 1,
+        false => memchr(b':', authority.as_bytes()).unwrap_or(authority.len()),
     };
     let (host, rest) = authority.split_at(host_len);
     match rest.strip_prefix(':') {
