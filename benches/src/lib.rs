@@ -31,6 +31,7 @@
 
 pub mod accept;
 pub mod clock;
+pub mod crowd;
 pub mod echo;
 pub mod floor;
 pub mod kernels;

@@ -10,6 +10,7 @@ use core::task::{Context, Poll, Waker};
 use crate::kernels::{Unmask, Valid};
 use crate::suite::{Decode, Encode, Handshake, Line};
 
+pub mod crowd;
 pub mod echo;
 mod fastwebsockets;
 mod sockudo;
