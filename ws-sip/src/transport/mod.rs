@@ -31,6 +31,7 @@ mod event;
 mod flows;
 mod handle;
 mod listener;
+mod liveness;
 mod outgoing;
 mod run;
 mod stats;

@@ -107,6 +107,14 @@ impl Trunk {
         matches!(self.socket, Socket::Udp(_))
     }
 
+    #[cfg(test)]
+    pub(super) const fn stream(&self) -> Option<&TcpStream> {
+        match &self.socket {
+            Socket::Tcp(stream) => Some(stream),
+            Socket::Udp(_) => None,
+        }
+    }
+
     /// Queues a message.
     pub(super) fn queue(&mut self, message: &[u8], max_output_len: usize) -> Result<(), SendError> {
         if self.end.is_some() {

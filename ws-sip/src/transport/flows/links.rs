@@ -8,10 +8,11 @@ use std::sync::Arc;
 use mio::{Interest, Token};
 use ws_core::{Endpoint, KeySource, Outcome, SendBuffer, StatusCode};
 
-use super::{Flows, Link, MAX_REFUSED, index_of};
+use super::{Flow, Flows, Link, MAX_REFUSED, index_of};
 use crate::flow::FlowId;
 use crate::transport::FIRST_FLOW;
 use crate::transport::event::Ends;
+use crate::transport::liveness::watch;
 use crate::transport::outgoing::Purpose;
 use crate::transport::trunk::Trunk;
 
@@ -52,6 +53,9 @@ impl Flows {
         stream: mio::net::TcpStream,
     ) -> io::Result<()> {
         let (client, now) = (Arc::clone(&self.configs.client), self.now);
+        if self.flow(id).is_some_and(Flow::is_trunk) {
+            watch(&stream, &self.settings)?;
+        }
         let ends = Ends { peer: stream.peer_addr()?, local: stream.local_addr()?, is_incoming: false };
         stream.set_nodelay(true)?;
         let mut seed = [0; 32];
@@ -77,6 +81,7 @@ impl Flows {
         ends: Ends,
     ) -> io::Result<FlowId> {
         stream.set_nodelay(true)?;
+        watch(&stream, &self.settings)?;
         let mut trunk = Trunk::tcp(stream, self.settings.ws_max_message_len);
         trunk.register(&self.registry, Token(FIRST_FLOW + self.next_index()))?;
         let flow = self.insert(Link::Trunk(Box::new(trunk)), ends, None);
