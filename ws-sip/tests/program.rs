@@ -1,5 +1,7 @@
 //! The program as its user meets it: start, errors, stop.
 
+mod common;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -193,4 +195,27 @@ fn it_reads_its_settings_anew_when_told() {
     log_line(&mut program, &["error not-reloaded", "no origin"]);
     assert_eq!(status("https://two.example"), "101");
     std::fs::remove_file(&file).unwrap();
+}
+
+/// RFC 7118 section 5.2.3 leaves it open.
+#[test]
+fn received_is_added_when_asked_for() {
+    for asked in [false, true] {
+        let mut arguments = vec!["--socket", "ws:127.0.0.1:0", "--require-origin", "no"];
+        arguments.extend(if asked { &["--ws-received", "yes"][..] } else { &[] });
+        let (_program, port) = start(&arguments);
+        let mut raw = common::Raw::connect(([127, 0, 0, 1], port).into());
+        raw.handshake("Sec-WebSocket-Protocol: sip\r\n");
+        raw.frame(0x81, &common::options("received"));
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") || answer.windows(4).filter(|end| end == b"\r\n\r\n").count() < 2
+        {
+            let mut buffer = [0; 1024];
+            let n = raw.0.read(&mut buffer).unwrap();
+            assert!(n > 0);
+            answer.extend_from_slice(&buffer[..n]);
+        }
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer.contains(";received=127.0.0.1"), asked, "{answer}");
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 use core::time::Duration;
 
 use common::{Node, Raw, Seen, destination, options, until};
-use ws_core::{CloseFrame, Kind, Outcome, ProtocolError, Side, StatusCode};
+use ws_core::{CloseFrame, Deadline, Kind, Outcome, ProtocolError, Side, StatusCode};
 use ws_sip::{FirstClose, FlowEvent, OpenOptions, SendError, Settings, Transport};
 
 /// Settings in which our own client, which sends no Origin unless told, may connect.
@@ -244,7 +244,7 @@ fn a_peer_that_never_reads_is_dropped_after_the_send_timeout() {
         }
     }
     until(&mut [&mut server], |nodes| nodes[0].closed().len() == 1);
-    assert_eq!(server.closed(), [&Outcome::TimedOut(ws_core::Deadline::Send)]);
+    assert_eq!(server.closed(), [&Outcome::TimedOut(Deadline::Send)]);
 }
 
 #[test]
@@ -532,4 +532,59 @@ fn a_sip_server_may_open_trunks_too() {
     server.write_all(&with_length("hello")).unwrap();
     until(&mut [&mut edge], |nodes| nodes[0].messages().len() == 1);
     assert_eq!(edge.opened().len(), 1);
+}
+
+/// Datagrams come from where the server is told to send to.
+#[test]
+fn datagrams_are_sent_from_the_address_that_is_given() {
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address: ws_sip::TrunkAddress = server.local_addr().unwrap().to_string().parse().unwrap();
+    let mut edge = Node::new(open());
+    let local = Some("127.0.0.7:0".parse().unwrap());
+    let flow = edge.transport.flows().open_trunk_from(&address, ws_sip::TrunkTransport::Udp, local);
+    until(&mut [&mut edge], |nodes| nodes[0].opened().len() == 1);
+    edge.transport.flows().send(flow, &options("from")).unwrap();
+    edge.poll(Duration::ZERO);
+    let (_, from) = server.recv_from(&mut [0; 2000]).unwrap();
+    assert_eq!(from.ip(), "127.0.0.7".parse::<core::net::IpAddr>().unwrap());
+    assert_eq!(edge.transport.flows().get(flow).unwrap().0.local, from);
+}
+
+/// All browsers share the connection to the SIP server, which may be busy for longer than a browser may.
+#[test]
+fn a_stalled_server_has_a_timeout_of_its_own() {
+    for (over_tcp, timeout) in [(true, 0), (true, 40), (false, 0), (false, 40)] {
+        let mut server = Node::new(open());
+        let mut settings = open();
+        settings.ws_send_timeout = Duration::from_millis(1);
+        settings.upstream_send_timeout = Duration::from_millis(timeout);
+        let mut edge = Node::new(settings);
+        let flow = if over_tcp {
+            let address = server.transport.listen_trunk("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = address.to_string().parse().unwrap();
+            edge.transport.flows().open_trunk(&address, ws_sip::TrunkTransport::Tcp)
+        } else {
+            let address = server.transport.listen("ws:127.0.0.1:0".parse().unwrap()).unwrap();
+            let mut options = OpenOptions::default();
+            options.send_timeout = Some(Duration::from_millis(timeout));
+            edge.transport.flows().open(&destination(address), &options).unwrap()
+        };
+        until(&mut [&mut edge, &mut server], |nodes| nodes.iter().all(|node| node.opened().len() == 1));
+        // More than the system's buffers take while the server does not read.
+        let message = with_length(&"x".repeat(60_000));
+        let mut sent = 0;
+        while sent < 200 && edge.transport.flows().send(flow, &message).is_ok() {
+            sent += 1;
+        }
+        if timeout == 0 {
+            for _ in 0..20 {
+                edge.poll(Duration::from_millis(2));
+            }
+            assert_eq!(edge.closed(), Vec::<&Outcome>::new());
+            until(&mut [&mut edge, &mut server], |nodes| nodes[1].messages().len() == sent);
+        } else {
+            until(&mut [&mut edge], |nodes| nodes[0].closed().len() == 1);
+            assert_eq!(edge.closed(), [&Outcome::TimedOut(Deadline::Send)]);
+        }
+    }
 }

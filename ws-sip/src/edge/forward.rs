@@ -6,7 +6,9 @@ use super::transactions::Arrived;
 use super::{Edge, Side, UpstreamTransport};
 use crate::flow::FlowId;
 use crate::proxy::Refused;
-use crate::sip::{Editor, Essentials, Header, Message, Method, NameAddr, Reply, SipUri, StartLine, append};
+use crate::sip::{
+    Editor, Essentials, Header, Message, Method, NameAddr, Reply, SipUri, StartLine, append, write_received,
+};
 
 /// How far a request may go that does not say (RFC 3261 section 16.6 item 3).
 const DEFAULT_MAX_FORWARDS: u8 = 70;
@@ -118,10 +120,18 @@ impl Edge {
 
     fn routes(&self, message: &Message<'_>) -> Result<Routes, Answer> {
         let mut routes = Routes { own: 0, flow: None };
+        let mut pair = None;
         for value in message.values(Header::Route) {
             let uri = NameAddr::parse(value.bytes).and_then(|addr| SipUri::parse(addr.uri));
             let uri = uri.map_err(|_| Answer(400, "Bad Route"))?;
-            let Some(flow) = self.flow_of_uri(&uri) else { break };
+            let is_second = pair.is_some_and(|first| uri.user == Some(first) && uri.param("r2").is_some());
+            let flow = match self.flow_of_uri(&uri) {
+                Some(flow) => flow,
+                // An edge that was here before had another address towards the server, and other tokens.
+                None if is_second => None,
+                None => break,
+            };
+            pair = uri.user.filter(|_| !is_second && uri.param("r2").is_some());
             routes.own += 1;
             // One of a pair of Record-Routes names the browser's flow, and so does the other.
             routes.flow = Some(flow.or_else(|| routes.flow.flatten()));
@@ -151,6 +161,11 @@ impl Edge {
             append(out, format_args!("{VIA_PARAMETER}="));
             out.extend_from_slice(back.as_bytes());
         });
+        if let Some(&peer) = self.peers.get(&from)
+            && let Some(topmost) = message.values(Header::Via).next()
+        {
+            edit.replace(topmost.start, topmost.end, |out| write_received(topmost.bytes, peer, out));
+        }
         if method == Method::Register && side == Side::Client {
             // RFC 5626, section 5.1: `ob` says that the edge keeps the flow.
             edit.add_on_top(|out| {
@@ -205,7 +220,9 @@ impl Edge {
         }
         self.tags += 1;
         let tag = format!("e{:x}-{:x}", self.seed, self.tags);
-        let Some(mut reply) = Reply::to(message, None, status, reason, &tag) else { return };
+        let Some(mut reply) = Reply::to(message, self.peers.get(&flow).copied(), status, reason, &tag) else {
+            return;
+        };
         if status == 200 {
             reply.header("Allow", "OPTIONS, REGISTER, INVITE, ACK, CANCEL, BYE, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK, PUBLISH");
             reply.header("Supported", "path, outbound");

@@ -21,6 +21,7 @@ mod upstream;
 
 use core::fmt;
 use core::hash::{Hash as _, Hasher as _};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::hash::DefaultHasher;
@@ -81,6 +82,9 @@ pub struct Config {
     pub transport: UpstreamTransport,
     /// Transactions over UDP at once; a request beyond them is answered 503. Default 65,536.
     pub max_transactions: usize,
+    /// Whether `received`, and `rport` where it is asked for, are added to the topmost Via of browsers' requests. Off by
+    /// default: RFC 7118 (section 5.2.3) leaves it open, and the upstream needs no address of a browser.
+    pub add_received: bool,
 }
 
 impl Config {
@@ -96,6 +100,7 @@ impl Config {
             upstream_host: upstream_host.into(),
             transport,
             max_transactions: 65_536,
+            add_received: false,
         }
     }
 }
@@ -156,6 +161,8 @@ pub struct Edge {
     tokens: Tokens,
     seed: u64,
     flows: HashMap<FlowId, Side>,
+    /// The browsers' addresses, for `received`.
+    peers: HashMap<FlowId, SocketAddr>,
     /// The upstream's flow that requests go to: the latest.
     upstream: Option<FlowId>,
     transactions: Transactions,
@@ -176,6 +183,7 @@ impl Edge {
             tokens: Tokens::new(key),
             seed: seed.finish(),
             flows: HashMap::new(),
+            peers: HashMap::new(),
             upstream: None,
             sends: VecDeque::new(),
             stats: Stats::default(),
@@ -200,9 +208,13 @@ impl Edge {
         self.config.upstream_host = host.into();
     }
 
-    /// Takes in that a flow is open. Requests go to the upstream's flow that opened last.
-    pub fn handle_flow_opened(&mut self, flow: FlowId, side: Side) {
+    /// Takes in that a flow is open; `peer`, for [`Config::add_received`], is a browser's address. Requests go to the
+    /// upstream's flow that opened last.
+    pub fn handle_flow_opened(&mut self, flow: FlowId, side: Side, peer: Option<SocketAddr>) {
         self.flows.insert(flow, side);
+        if let Some(peer) = peer.filter(|_| self.config.add_received) {
+            self.peers.insert(flow, peer);
+        }
         if side == Side::Upstream {
             self.upstream = Some(flow);
         }
@@ -217,6 +229,7 @@ impl Edge {
     /// Takes in that a flow is closed.
     pub fn handle_flow_closed(&mut self, flow: FlowId) {
         self.flows.remove(&flow);
+        self.peers.remove(&flow);
         if self.upstream == Some(flow) {
             self.upstream = None;
         }

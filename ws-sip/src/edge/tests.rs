@@ -18,9 +18,9 @@ impl Scene {
     fn with_key(transport: UpstreamTransport, key: u8) -> Self {
         let config = Config::new("edge.example", "10.0.0.1:5070", transport);
         let mut edge = Edge::new(config, &[key; 32]);
-        edge.handle_flow_opened(ALICE, Side::Client);
-        edge.handle_flow_opened(BOB, Side::Client);
-        edge.handle_flow_opened(SERVER, Side::Upstream);
+        edge.handle_flow_opened(ALICE, Side::Client, None);
+        edge.handle_flow_opened(BOB, Side::Client, None);
+        edge.handle_flow_opened(SERVER, Side::Upstream, None);
         Self { edge, now: Duration::ZERO }
     }
 
@@ -133,6 +133,71 @@ fn a_registration_gets_a_path_and_its_answer_comes_back() {
     let ringing = response(180, &down);
     let up = scene.forwards(ALICE, &ringing, SERVER);
     assert_eq!(values(&up, Header::Via), ["SIP/2.0/TCP 10.0.0.9:5060;branch=z9hG4bK-INVITE"]);
+}
+
+/// The edge that the call was set up through is gone, and the one in its place has another address towards the server.
+#[test]
+fn a_call_outlives_a_restart_of_the_edge() {
+    for transport in [UpstreamTransport::Tcp, UpstreamTransport::Udp, UpstreamTransport::Ws] {
+        let mut before = Scene::new(transport);
+        let invite = request("INVITE", "sip:bob@example.com", "");
+        let records = values(&before.forwards(ALICE, &invite, SERVER), Header::RecordRoute);
+
+        let mut after = Scene::with_key(transport, 8);
+        after.edge.set_upstream_host("10.0.0.1:5999");
+        let route = |uris: &[&str]| format!("Route: {}\r\n", uris.join(", "));
+        // The caller has them in reverse, the server's own behind.
+        let set = [&records[1][..], &records[0], "<sip:10.0.0.9;lr>"];
+        let bye = request("BYE", "sip:bob@example.com", &route(&set));
+        let up = after.forwards(ALICE, &bye, SERVER);
+        assert_eq!(values(&up, Header::Route), ["<sip:10.0.0.9;lr>"]);
+        // From the server's side there is no telling where the browser is now.
+        if transport == UpstreamTransport::Tcp {
+            after.edge.set_upstream_host("10.0.0.1:5070");
+            let bye = from_server("BYE", "sip:x@abc.invalid", &route(&[&records[0], &records[1]]));
+            after.answers(SERVER, &bye, 430);
+        }
+
+        // A pair is two, of one edge.
+        for others in [
+            vec![&records[1][..], "<sip:other@10.0.0.1:5070;lr;r2=on>"],
+            vec![&records[1], &records[0], &records[0]],
+            vec!["<sip:edge.example;lr>", &records[0]],
+            vec![&records[0]],
+        ] {
+            after.edge.set_upstream_host("10.0.0.1:5999");
+            let left = others.last().unwrap().to_owned();
+            let up = after.forwards(ALICE, &request("INFO", "sip:bob@example.com", &route(&others)), SERVER);
+            assert_eq!(values(&up, Header::Route), [left]);
+        }
+    }
+}
+
+/// RFC 7118 section 5.2.3: on request alone.
+#[test]
+fn received_and_rport_are_added_when_configured() {
+    let alice = "192.0.2.7:40001".parse().unwrap();
+    for add in [false, true] {
+        let mut scene = Scene::new(UpstreamTransport::Tcp);
+        scene.edge.config.add_received = add;
+        scene.edge.handle_flow_opened(ALICE, Side::Client, Some(alice));
+        let register = request("REGISTER", "sip:example.com", "").replace(";branch", ";rport;branch");
+        let expected = match add {
+            true => "SIP/2.0/WS abc.invalid;branch=z9hG4bK-REGISTER;received=192.0.2.7;rport=40001",
+            false => "SIP/2.0/WS abc.invalid;rport;branch=z9hG4bK-REGISTER",
+        };
+        let up = scene.forwards(ALICE, &register, SERVER);
+        assert_eq!(values(&up, Header::Via)[1], expected);
+        let down = scene.forwards(SERVER, &response(200, &up), ALICE);
+        assert_eq!(values(&down, Header::Via), [expected]);
+        let own = scene.answers(ALICE, &register.replace("Max-Forwards: 70", "Max-Forwards: 0"), 483);
+        assert_eq!(values(&own, Header::Via), [expected]);
+        // The server's own is its own business.
+        let path = values(&up, Header::Path);
+        let down = from_server("OPTIONS", "sip:x@abc.invalid", &format!("Route: {}\r\n", path[0]));
+        let down = scene.forwards(SERVER, &down, ALICE);
+        assert!(!values(&down, Header::Via)[1].contains("received"), "{down}");
+    }
 }
 
 #[test]
@@ -400,12 +465,12 @@ fn transactions_are_bounded_and_go_with_their_flow() {
     let mut config = Config::new("edge.example", "10.0.0.1:5070", UpstreamTransport::Udp);
     config.max_transactions = 1;
     let mut scene = Scene { edge: Edge::new(config, &[1; 32]), now: Duration::ZERO };
-    scene.edge.handle_flow_opened(ALICE, Side::Client);
-    scene.edge.handle_flow_opened(SERVER, Side::Upstream);
+    scene.edge.handle_flow_opened(ALICE, Side::Client, None);
+    scene.edge.handle_flow_opened(SERVER, Side::Upstream, None);
     scene.forwards(ALICE, &request("MESSAGE", "sip:bob@example.com", ""), SERVER);
     scene.answers(ALICE, &request("MESSAGE", "sip:carol@example.com", "").replace("K-MESS", "K-2"), 503);
     scene.edge.handle_flow_closed(ALICE);
     assert_eq!(scene.edge.poll_timeout(), None, "no deadline outlives its transaction");
-    scene.edge.handle_flow_opened(BOB, Side::Client);
+    scene.edge.handle_flow_opened(BOB, Side::Client, None);
     scene.forwards(BOB, &request("MESSAGE", "sip:bob@example.com", ""), SERVER);
 }

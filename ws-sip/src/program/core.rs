@@ -22,6 +22,9 @@ pub(crate) struct EdgeCore {
     upstream: Upstream,
     /// Where the upstream's connections are listened for, with TCP.
     listener: Option<SocketAddr>,
+    /// Where datagrams are sent from, with UDP, if it matters.
+    socket: Option<SocketAddr>,
+    send_timeout: Duration,
     /// The flow to the upstream, open or being opened, and its other end once it is.
     flow: Option<FlowId>,
     peer: Option<SocketAddr>,
@@ -30,11 +33,19 @@ pub(crate) struct EdgeCore {
 }
 
 impl EdgeCore {
-    pub(crate) const fn new(edge: Edge, upstream: Upstream, listener: Option<SocketAddr>) -> Self {
+    pub(crate) const fn new(
+        edge: Edge,
+        upstream: Upstream,
+        listener: Option<SocketAddr>,
+        socket: Option<SocketAddr>,
+        send_timeout: Duration,
+    ) -> Self {
         Self {
             edge,
             upstream,
             listener,
+            socket,
+            send_timeout,
             flow: None,
             peer: None,
             retry_at: Some(Duration::ZERO),
@@ -46,8 +57,12 @@ impl EdgeCore {
         self.retry_at = None;
         let flow = match &self.upstream {
             Upstream::Tcp(address) => Some(flows.open_trunk(address, TrunkTransport::Tcp)),
-            Upstream::Udp(address) => Some(flows.open_trunk(address, TrunkTransport::Udp)),
-            Upstream::Ws(destination) => flows.open(destination, &OpenOptions::default()).ok(),
+            Upstream::Udp(address) => Some(flows.open_trunk_from(address, TrunkTransport::Udp, self.socket)),
+            Upstream::Ws(destination) => {
+                let mut options = OpenOptions::default();
+                options.send_timeout = Some(self.send_timeout);
+                flows.open(destination, &options).ok()
+            }
             _ => None,
         };
         self.flow = flow;
@@ -81,7 +96,7 @@ impl EdgeCore {
             None => ends.local,
         };
         self.edge.set_upstream_host(host.to_string());
-        self.edge.handle_flow_opened(flow, Side::Upstream);
+        self.edge.handle_flow_opened(flow, Side::Upstream, None);
         true
     }
 }
@@ -96,7 +111,7 @@ impl Core {
             (Self::Registrar(proxy), FlowEvent::Closed { flow, .. }) => proxy.handle_flow_closed(now, *flow),
             (Self::Edge(core), FlowEvent::Opened { flow, ends, .. }) => {
                 if ends.is_incoming {
-                    core.edge.handle_flow_opened(*flow, Side::Client);
+                    core.edge.handle_flow_opened(*flow, Side::Client, Some(ends.peer));
                 } else {
                     core.joined(*flow, ends);
                 }

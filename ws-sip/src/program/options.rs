@@ -31,7 +31,7 @@ pub(crate) struct Options {
     pub(crate) domains: Vec<String>,
     /// `Some`: an edge in front of this server.
     pub(crate) upstream: Option<Upstream>,
-    /// Where its connections are listened for, with TCP.
+    /// Where its connections are listened for, with TCP, or datagrams are sent from, with UDP.
     pub(crate) upstream_socket: Option<SocketAddr>,
     /// Who may register, if not everybody: a file.
     pub(crate) users: Option<String>,
@@ -217,7 +217,7 @@ pub(crate) fn help() -> String {
     line("users", "FILE", "who may register: lines of user::password, or of htdigest (everybody)");
     line("realm", "NAME", "what their passwords are for (the first domain, or the host)");
     line("upstream", "sip:HOST[:PORT];transport=tcp|udp|ws", "be an edge proxy in front of this server");
-    line("upstream-socket", "IP:PORT", "where its TCP connections are accepted (any free port)");
+    line("upstream-socket", "IP:PORT", "where it reaches this edge over TCP or UDP (any free port)");
     line("log", "error|warn|info|debug", "how much goes to standard error (info)");
     for parameter in PARAMETERS {
         line(&parameter.name.replace('_', "-"), parameter.value, parameter.help);

@@ -39,6 +39,7 @@ fn proxy_config(options: &Options, default_host: String) -> proxy::Config {
     let mut config = proxy::Config::default();
     config.host = options.host.clone().unwrap_or(default_host);
     config.domains.clone_from(&options.domains);
+    config.add_received = options.settings.ws_received;
     config.server = concat!("ws-sip/", env!("CARGO_PKG_VERSION")).into();
     config
 }
@@ -137,9 +138,12 @@ fn core(options: &Options, transport: &mut Transport, host: String) -> Result<Co
     };
     let host = options.host.clone().unwrap_or(host);
     // The address that the upstream is told comes with the first connection to it.
-    let config = edge::Config::new(host.clone(), host, upstream.transport());
+    let mut config = edge::Config::new(host.clone(), host, upstream.transport());
+    config.add_received = options.settings.ws_received;
     let edge = Edge::new(config, &random()?);
-    Ok(Core::Edge(Box::new(EdgeCore::new(edge, upstream.clone(), listener))))
+    let socket = options.upstream_socket;
+    let send_timeout = options.settings.upstream_send_timeout;
+    Ok(Core::Edge(Box::new(EdgeCore::new(edge, upstream.clone(), listener, socket, send_timeout))))
 }
 
 /// Takes in an event of the transport.

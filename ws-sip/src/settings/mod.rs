@@ -31,6 +31,9 @@ pub struct Settings {
     /// A connection that accepts no byte for so long while something is to be sent is closed. Given in
     /// milliseconds, default 100.
     pub ws_send_timeout: Duration,
+    /// The same for connections to the SIP server that an edge stands in front of, over whatever transport. Given in
+    /// milliseconds, default 5000: all browsers share one, and a server that is busy for a moment must not cost them all.
+    pub upstream_send_timeout: Duration,
     /// Chunks (arrivals from the network) in which one SIP message may come; more: the connection is closed with
     /// 1008. Default 4; 0 for any number.
     pub ws_max_msg_chunks: u32,
@@ -57,6 +60,10 @@ pub struct Settings {
     /// Connections at once from one address, with IPv6 from one /64; a further one is answered 503. Default 0: any
     /// number, since many users may sit behind one address.
     pub ws_max_connections_per_address: usize,
+    /// Whether `received`, and `rport` where it is asked for, are added to the topmost Via of requests. Default no: RFC 7118
+    /// (section 5.2.3) leaves it open, responses go back through the flow in any case, and the address may be one that is
+    /// nobody's business.
+    pub ws_received: bool,
     /// Whether connections are traced from the start on. Default no. [`Tracing`](crate::Tracing) changes it at run
     /// time.
     pub trace_on: bool,
@@ -97,6 +104,7 @@ impl Default for Settings {
         Self {
             ws_port: 80,
             ws_send_timeout: Duration::from_millis(100),
+            upstream_send_timeout: Duration::from_secs(5),
             ws_max_msg_chunks: 4,
             ws_counted_chunk_len: 0,
             require_origin: true,
@@ -108,6 +116,7 @@ impl Default for Settings {
             ws_max_message_len: 256 << 10,
             ws_max_connections: 65_536,
             ws_max_connections_per_address: 0,
+            ws_received: false,
             trace_on: false,
             trace_destination: None,
             trace_filter_route: None,
@@ -211,6 +220,7 @@ mod tests {
         let values = [
             ("ws_port", "8080"),
             ("ws_send_timeout", "200"),
+            ("upstream_send_timeout", "300"),
             ("ws_max_msg_chunks", "8"),
             ("ws_counted_chunk_len", "1000"),
             ("require_origin", "no"),
@@ -222,6 +232,7 @@ mod tests {
             ("ws_max_message_len", "1000"),
             ("ws_max_connections", "5"),
             ("ws_max_connections_per_address", "2"),
+            ("ws_received", "yes"),
             ("trace_destination", "hep"),
             ("trace_on", "1"),
             ("trace_filter_route", "ws_filter"),

@@ -46,6 +46,13 @@ pub const PARAMETERS: &[Parameter] = &[
         set: |settings, value| put(&mut settings.ws_send_timeout, milliseconds(value)),
     },
     Parameter {
+        name: "upstream_send_timeout",
+        value: "MS",
+        help: "the same for the connection to the SIP server of `upstream` (5000)",
+        kind: Kind::Integer,
+        set: |settings, value| put(&mut settings.upstream_send_timeout, milliseconds(value)),
+    },
+    Parameter {
         name: "ws_max_msg_chunks",
         value: "N",
         help: "chunks in which a message may arrive, 0 for any number (4)",
@@ -134,6 +141,13 @@ pub const PARAMETERS: &[Parameter] = &[
         help: "connections from one address, 0 for any number (0)",
         kind: Kind::Integer,
         set: |settings, value| put(&mut settings.ws_max_connections_per_address, value.parse().ok()),
+    },
+    Parameter {
+        name: "ws_received",
+        value: "yes|no",
+        help: "add `received` and `rport` to the topmost Via of requests (no)",
+        kind: Kind::Flag,
+        set: |settings, value| put(&mut settings.ws_received, boolean(value)),
     },
     Parameter {
         name: "trace_destination",

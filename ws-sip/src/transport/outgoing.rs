@@ -1,6 +1,7 @@
 //! Flows that we open: where to, what waits for them, and the TCP connection before there is one.
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
 use std::net::ToSocketAddrs as _;
@@ -61,6 +62,10 @@ pub(super) fn request(destination: &Destination, port: u16, options: &OpenOption
 #[derive(Debug)]
 pub(super) struct Outgoing {
     target: Target,
+    /// Where a UDP socket is bound, if that matters.
+    pub(super) local: Option<SocketAddr>,
+    /// If not the one of all flows.
+    pub(super) send_timeout: Option<Duration>,
     /// Messages for when it is open.
     queue: Vec<Box<[u8]>>,
     queued: usize,
@@ -68,7 +73,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) const fn new(target: Target) -> Self {
-        Self { target, queue: Vec::new(), queued: 0 }
+        Self { target, local: None, send_timeout: None, queue: Vec::new(), queued: 0 }
     }
 
     pub(super) const fn target(&self) -> &Target {

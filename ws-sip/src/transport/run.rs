@@ -140,7 +140,7 @@ impl Transport {
         let now = flows.now;
         while let Some((at, flow)) = flows.deadlines.expire(now) {
             let flow = FlowId(flow);
-            let (draining, send_timeout) = (flows.draining.is_some(), flows.settings.ws_send_timeout);
+            let (draining, send_timeout) = (flows.draining.is_some(), flows.settings.upstream_send_timeout);
             let Some(state) = flows.flow_mut(flow) else { continue };
             if state.armed != at {
                 continue;

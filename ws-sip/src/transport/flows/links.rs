@@ -52,7 +52,11 @@ impl Flows {
         id: FlowId,
         stream: mio::net::TcpStream,
     ) -> io::Result<()> {
-        let (client, now) = (Arc::clone(&self.configs.client), self.now);
+        let (mut client, now) = (Arc::clone(&self.configs.client), self.now);
+        let options = self.flow(id).and_then(|flow| flow.outgoing.as_ref());
+        if let Some(timeout) = options.and_then(|outgoing| outgoing.send_timeout) {
+            Arc::make_mut(&mut client).send_timeout = Some(timeout).filter(|time| !time.is_zero());
+        }
         if self.flow(id).is_some_and(Flow::is_trunk) {
             watch(&stream, &self.settings)?;
         }
@@ -93,7 +97,9 @@ impl Flows {
     pub(in crate::transport) fn bind_udp(&mut self, id: FlowId, peer: SocketAddr) -> io::Result<()> {
         let any: IpAddr =
             if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = mio::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
+        let outgoing = self.flow(id).and_then(|flow| flow.outgoing.as_ref());
+        let local = outgoing.and_then(|outgoing| outgoing.local).unwrap_or_else(|| SocketAddr::new(any, 0));
+        let socket = mio::net::UdpSocket::bind(local)?;
         socket.connect(peer)?;
         let ends = Ends { peer, local: socket.local_addr()?, is_incoming: false };
         let mut trunk = Trunk::udp(socket, self.settings.ws_max_message_len);
@@ -160,7 +166,7 @@ impl Flows {
     }
 
     fn flush_trunk(&mut self, id: FlowId) -> bool {
-        let (now, timeout) = (self.now, self.settings.ws_send_timeout);
+        let (now, timeout) = (self.now, self.settings.upstream_send_timeout);
         let Some(flow) = self.flow_mut(id) else { return false };
         let Link::Trunk(trunk) = &mut flow.link else { return false };
         if trunk.end.is_some() {

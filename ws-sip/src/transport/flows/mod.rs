@@ -2,6 +2,7 @@ mod flow;
 mod links;
 mod places;
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::HashMap;
 
@@ -151,24 +152,38 @@ impl Flows {
             return Ok(flow);
         }
         let request = outgoing::request(destination, port, options).ok_or(SendError::Unreachable)?;
-        let deadline = self.now + self.settings.ws_handshake_timeout;
-        Ok(self.start(target, Purpose::WebSocket(Box::new(request)), deadline))
+        let mut outgoing = Outgoing::new(target);
+        outgoing.send_timeout = options.send_timeout;
+        Ok(self.start(outgoing, Purpose::WebSocket(Box::new(request))))
     }
 
     /// Returns the flow that leads to a SIP server over TCP or UDP, and starts to open one if there is none.
     pub fn open_trunk(&mut self, address: &TrunkAddress, transport: TrunkTransport) -> FlowId {
+        self.open_trunk_from(address, transport, None)
+    }
+
+    /// As [`open_trunk`](Self::open_trunk); datagrams are sent from the address `local`, and received there, if one is
+    /// given. With TCP it is not used.
+    pub fn open_trunk_from(
+        &mut self,
+        address: &TrunkAddress,
+        transport: TrunkTransport,
+        local: Option<SocketAddr>,
+    ) -> FlowId {
         let target = Target::trunk(address, transport);
         if let Some(&flow) = self.destinations.get(&target) {
             return flow;
         }
-        let deadline = self.now + self.settings.ws_handshake_timeout;
-        self.start(target, Purpose::Trunk(transport), deadline)
+        let mut outgoing = Outgoing::new(target);
+        outgoing.local = local;
+        self.start(outgoing, Purpose::Trunk(transport))
     }
 
-    fn start(&mut self, target: Target, purpose: Purpose, deadline: Instant) -> FlowId {
+    fn start(&mut self, outgoing: Outgoing, purpose: Purpose) -> FlowId {
+        let deadline = self.now + self.settings.ws_handshake_timeout;
         let link = Link::Connecting(Connecting::new(purpose, deadline));
-        let outgoing = Box::new(Outgoing::new(target.clone()));
-        let flow = self.insert(link, Ends::unknown(), Some(outgoing));
+        let target = outgoing.target().clone();
+        let flow = self.insert(link, Ends::unknown(), Some(Box::new(outgoing)));
         self.destinations.insert(target.clone(), flow);
         self.resolver.resolve(flow, target);
         self.arm(flow, deadline);
@@ -371,6 +386,9 @@ pub struct OpenOptions {
     pub origin: Option<String>,
     /// Further headers, such as `Authorization`.
     pub headers: Vec<(String, String)>,
+    /// The flow is closed when its peer accepts no byte for so long while something is to be sent; zero for never. Default:
+    /// [`ws_send_timeout`](Settings::ws_send_timeout).
+    pub send_timeout: Option<Duration>,
 }
 
 pub(in crate::transport) fn index_of(id: FlowId) -> usize {
