@@ -30,6 +30,12 @@ impl ListenAddress {
     }
 }
 
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { ip: address.ip(), port: Some(address.port()) }
+    }
+}
+
 impl FromStr for ListenAddress {
     type Err = AddressError;
 

@@ -5,9 +5,19 @@ use core::fmt;
 /// Names one connection for as long as the process runs.
 ///
 /// The transport chooses the numbers. A number is never given to a second connection: a message that was
-/// routed to a flow must not reach whoever came after it.
+/// routed to a flow must not reach whoever came after it. The upper 8 bits are those of the
+/// [transport](Self::transport), 0 unless there are several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(pub u64);
+
+impl FlowId {
+    /// Returns which of several transports the flow belongs to: see
+    /// [`Transport::another`](crate::Transport::another).
+    #[must_use]
+    pub const fn transport(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+}
 
 impl fmt::Display for FlowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

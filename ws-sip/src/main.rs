@@ -3,14 +3,17 @@
 
 mod program {
     pub(crate) mod core;
+    pub(crate) mod hub;
     pub(crate) mod log;
     pub(crate) mod manage;
     pub(crate) mod options;
     pub(crate) mod page;
+    pub(crate) mod reload;
     pub(crate) mod report;
     pub(crate) mod serve;
     pub(crate) mod signals;
     pub(crate) mod trace;
+    pub(crate) mod worker;
 }
 
 use std::process::ExitCode;
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
             println!("ws-sip {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Ok(Command::Run(options)) => serve::run(&options, || match parse()? {
+        Ok(Command::Run(options)) => serve::run(options, move || match parse()? {
             Command::Run(options) => Ok(options),
             _ => Err("the command line has changed".into()),
         }),

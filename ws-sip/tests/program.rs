@@ -2,43 +2,11 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-fn ws_sip(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ws-sip"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Ends the program when a test ends early.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts the program and returns it with the port that it names.
-fn start(arguments: &[&str]) -> (Running, u16) {
-    let mut child = ws_sip(arguments).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let running = Running(child);
-    let port = line.trim_end().strip_prefix("listening on ws:127.0.0.1:").expect(&line).parse().unwrap();
-    (running, port)
-}
-
-fn get(port: u16, target: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
+use common::program::{Running, get, start, ws_sip};
 
 #[test]
 fn it_serves_its_page_and_stops_when_told() {
@@ -152,9 +120,8 @@ fn management_tells_what_goes_on() {
 
 /// Waits for a line of the log that has all of `words`.
 #[track_caller]
-fn log_line(program: &mut Running, words: &[&str]) -> String {
-    let mut lines = BufReader::new(program.0.stderr.as_mut().unwrap()).lines();
-    lines
+fn log_line(log: &mut impl BufRead, words: &[&str]) -> String {
+    log.lines()
         .find_map(|line| line.ok().filter(|line| words.iter().all(|word| line.contains(word))))
         .expect("the log ended")
 }
@@ -168,6 +135,7 @@ fn it_reads_its_settings_anew_when_told() {
     };
     write("https://one.example");
     let (mut program, port) = start(&["--socket", "ws:127.0.0.1:0", "-f", file.to_str().unwrap()]);
+    let mut log = BufReader::new(program.0.stderr.take().unwrap());
     let status = |origin: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         write!(
@@ -187,12 +155,12 @@ fn it_reads_its_settings_anew_when_told() {
     };
     write("https://two.example");
     hang_up(&program);
-    log_line(&mut program, &["info reloaded"]);
+    log_line(&mut log, &["info reloaded"]);
     assert_eq!([status("https://one.example"), status("https://two.example")], ["403", "101"]);
     // What cannot be read changes nothing.
     write("no origin");
     hang_up(&program);
-    log_line(&mut program, &["error not-reloaded", "no origin"]);
+    log_line(&mut log, &["error not-reloaded", "no origin"]);
     assert_eq!(status("https://two.example"), "101");
     std::fs::remove_file(&file).unwrap();
 }
@@ -217,5 +185,75 @@ fn received_is_added_when_asked_for() {
         }
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert_eq!(answer.contains(";received=127.0.0.1"), asked, "{answer}");
+    }
+}
+
+/// The collector, and whether there is one, can change; where management is served cannot, and is told.
+#[test]
+fn it_traces_anew_when_told() {
+    let collectors = [(); 2].map(|()| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(core::time::Duration::from_secs(30))).unwrap();
+        socket
+    });
+    let port_of = |at: usize| collectors[at].local_addr().unwrap().port();
+    let text = |at: usize, on: u8| {
+        format!(
+            "modparam(\"proto_hep\", \"hep_id\", \"[c] 127.0.0.1:{};transport=udp\")\n\
+             modparam(\"proto_ws\", \"trace_destination\", \"c\")\nmodparam(\"proto_ws\", \"trace_on\", {on})\n\
+             modparam(\"proto_ws\", \"require_origin\", no)\n",
+            port_of(at)
+        )
+    };
+    for workers in ["1", "2"] {
+        let file = ConfigFile::new(&format!("traced-{workers}"), &text(0, 1));
+        let (mut program, port) =
+            start(&["--socket", "ws:127.0.0.1:0", "-f", file.path(), "--workers", workers]);
+        let mut log = BufReader::new(program.0.stderr.take().unwrap());
+        let traced_to = |at: usize, user: &str| {
+            let mut raw = common::Raw::connect(([127, 0, 0, 1], port).into());
+            raw.handshake(&format!("Sec-WebSocket-Protocol: sip\r\nX-User: {user}\r\n"));
+            let mut record = [0; 4096];
+            loop {
+                let n = collectors[at].recv(&mut record).unwrap();
+                let record = String::from_utf8_lossy(&record[..n]).into_owned();
+                if record.contains(&format!("X-User: {user}")) {
+                    break;
+                }
+            }
+        };
+        let id = program.0.id().to_string();
+        let reread = |text: &str| {
+            std::fs::write(&file.0, text).unwrap();
+            assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        };
+        traced_to(0, "one");
+        reread(&text(1, 1));
+        log_line(&mut log, &["info reloaded"]);
+        traced_to(1, "two");
+        // A collector that is no collector changes nothing.
+        reread(&text(0, 1).replace("[c]", "[d]"));
+        log_line(&mut log, &["error not-reloaded", "trace_destination"]);
+        traced_to(1, "three");
+        reread(&format!("{}modparam(\"httpd\", \"port\", 0)\n", text(0, 0)));
+        log_line(&mut log, &["warn needs-a-restart setting=mi-http"]);
+        log_line(&mut log, &["info reloaded"]);
+        // Off now: the next that comes is what is traced when it is on again.
+        let mut silent = common::Raw::connect(([127, 0, 0, 1], port).into());
+        silent.handshake("Sec-WebSocket-Protocol: sip\r\nX-User: nobody\r\n");
+        silent.0.read_exact(&mut [0; 12]).unwrap();
+        reread(&text(0, 1));
+        log_line(&mut log, &["info reloaded"]);
+        let mut raw = common::Raw::connect(([127, 0, 0, 1], port).into());
+        raw.handshake("Sec-WebSocket-Protocol: sip\r\nX-User: four\r\n");
+        loop {
+            let mut record = [0; 4096];
+            let n = collectors[0].recv(&mut record).unwrap();
+            let record = String::from_utf8_lossy(&record[..n]).into_owned();
+            assert!(!record.contains("X-User: nobody"), "{record}");
+            if record.contains("X-User: four") {
+                break;
+            }
+        }
     }
 }

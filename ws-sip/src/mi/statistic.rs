@@ -49,6 +49,17 @@ impl Statistic {
     }
 }
 
+/// Adds what was counted in one more place to what was counted so far.
+pub fn add(total: &mut Vec<Statistic>, more: Vec<Statistic>) {
+    for statistic in more {
+        let same = |known: &&mut Statistic| (known.group, known.name) == (statistic.group, statistic.name);
+        match total.iter_mut().find(same) {
+            Some(known) => known.value = known.value.saturating_add(statistic.value),
+            None => total.push(statistic),
+        }
+    }
+}
+
 /// Returns what a transport counted; `connections` is how many it has now.
 #[must_use]
 pub fn transport(stats: &transport::Stats, connections: usize) -> Vec<Statistic> {

@@ -1,19 +1,25 @@
-//! What the program is for the browsers: a registrar and proxy in memory, or the edge of another server.
+//! What a worker is for the browsers: a registrar and proxy in memory, or the edge of another server.
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::mpsc::SyncSender;
 
+use ws_sip::auth::Users;
 use ws_sip::edge::{Edge, Side, Upstream};
 use ws_sip::mi::{Statistic, statistic};
 use ws_sip::proxy::{Action, FlowInfo, Proxy, Refused};
 use ws_sip::sip::Message;
 use ws_sip::{Ends, FlowEvent, FlowId, Flows, OpenOptions, SendError, TrunkTransport};
 
+use super::hub::Told;
+
 /// Between attempts to reach the upstream: doubled each time, from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 pub(crate) enum Core {
     Registrar(Box<Proxy>),
+    /// The registrar is in another thread, since there are more workers.
+    Hub(SyncSender<Told>),
     Edge(Box<EdgeCore>),
 }
 
@@ -109,6 +115,11 @@ impl Core {
                 proxy.handle_flow_opened(*flow, FlowInfo { secure: false, peer: Some(ends.peer) });
             }
             (Self::Registrar(proxy), FlowEvent::Closed { flow, .. }) => proxy.handle_flow_closed(now, *flow),
+            (Self::Hub(hub), FlowEvent::Opened { flow, ends, .. }) => {
+                let info = FlowInfo { secure: false, peer: Some(ends.peer) };
+                tell(hub, Told::Opened(*flow, info));
+            }
+            (Self::Hub(hub), FlowEvent::Closed { flow, .. }) => tell(hub, Told::Closed(*flow)),
             (Self::Edge(core), FlowEvent::Opened { flow, ends, .. }) => {
                 if ends.is_incoming {
                     core.edge.handle_flow_opened(*flow, Side::Client, Some(ends.peer));
@@ -140,13 +151,32 @@ impl Core {
     ) -> Result<(), Refused> {
         match self {
             Self::Registrar(proxy) => proxy.handle_sip(now, flow, message),
+            Self::Hub(hub) => {
+                tell(hub, Told::Message(flow, message.bytes().into()));
+                Ok(())
+            }
             Self::Edge(core) => core.edge.handle_sip(now, flow, message),
+        }
+    }
+
+    /// Changes who may register, where that is asked.
+    pub(crate) fn set_users(&mut self, users: Users) {
+        match self {
+            Self::Registrar(proxy) => {
+                if let Some(authenticator) = proxy.authenticator_mut() {
+                    authenticator.set_users(users);
+                }
+            }
+            Self::Hub(hub) => tell(hub, Told::Users(users)),
+            Self::Edge(_) => {}
         }
     }
 
     pub(crate) fn statistics(&self) -> Vec<Statistic> {
         match self {
             Self::Registrar(proxy) => statistic::proxy(proxy.stats()),
+            // It is asked itself.
+            Self::Hub(_) => Vec::new(),
             Self::Edge(core) => statistic::edge(core.edge.stats()),
         }
     }
@@ -154,6 +184,7 @@ impl Core {
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         match self {
             Self::Registrar(proxy) => proxy.poll_timeout(),
+            Self::Hub(_) => None,
             Self::Edge(core) => core.edge.poll_timeout().into_iter().chain(core.retry_at).min(),
         }
     }
@@ -161,6 +192,7 @@ impl Core {
     pub(crate) fn handle_timeout(&mut self, now: Duration, flows: &mut Flows) {
         match self {
             Self::Registrar(proxy) => proxy.handle_timeout(now),
+            Self::Hub(_) => {}
             Self::Edge(core) => {
                 core.edge.handle_timeout(now);
                 if core.retry_at.is_some_and(|at| at <= now) && !flows.is_draining() {
@@ -187,6 +219,8 @@ impl Core {
                     sent(flows, flow, bytes, result);
                 }
             }
+            // It sends by itself.
+            Self::Hub(_) => {}
             Self::Edge(core) => {
                 while let Some(send) = core.edge.poll_send() {
                     let result = flows.send(send.flow, &send.bytes);
@@ -195,4 +229,9 @@ impl Core {
             }
         }
     }
+}
+
+/// Tells the hub, and waits if it is behind. It lives as long as there are workers.
+fn tell(hub: &SyncSender<Told>, told: Told) {
+    let _ = hub.send(told);
 }

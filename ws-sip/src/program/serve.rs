@@ -1,23 +1,24 @@
-//! The program's loop: the transport's events into the registrar and proxy, its messages back out.
+//! The program from its start to its end.
 
 use core::net::SocketAddr;
-use core::time::Duration;
+use core::panic::AssertUnwindSafe;
 use std::io::Write as _;
+use std::sync::mpsc::{self, SyncSender};
+use std::{panic, thread};
 
 use ws_sip::auth::{Authenticator, Users};
-use ws_sip::edge::{self, Edge, UpstreamTransport};
+use ws_sip::edge::{self, Edge, Upstream, UpstreamTransport};
 use ws_sip::mi::Server;
 use ws_sip::proxy::{self, Proxy};
-use ws_sip::{FlowEvent, Flows, Tracing, Transport};
+use ws_sip::{Handle, Tracer, Tracing, Transport};
 
 use super::core::{Core, EdgeCore};
+use super::hub::Told;
 use super::log::{Level, Log};
-use super::manage;
 use super::options::Options;
-use super::page;
-use super::report::report;
-use super::signals::Signals;
-use super::trace;
+use super::reload::Reloader;
+use super::worker::Worker;
+use super::{hub, manage, signals, trace};
 
 /// Tells whether it could run, as far as that can be told without doing it. The error is one line.
 pub(crate) fn check(options: &Options) -> Result<(), String> {
@@ -46,25 +47,29 @@ fn proxy_config(options: &Options, default_host: String) -> proxy::Config {
 
 /// Runs until it is told to stop; `reread` reads the options anew when it is told to. The error is one line.
 pub(crate) fn run(
-    options: &Options,
-    reread: impl Fn() -> Result<Box<Options>, String>,
+    options: Box<Options>,
+    reread: impl Fn() -> Result<Box<Options>, String> + Send + 'static,
 ) -> Result<(), String> {
-    let mut log = Log(options.log);
+    let log = Log(options.log);
     for notice in &options.notices {
         log.write(Level::Warn, "configuration", &[("notice", notice)]);
     }
-    let mut transport = Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
-    let mut sockets = Vec::new();
-    for &socket in &options.sockets {
-        sockets.push(transport.listen(socket).map_err(|error| error.to_string())?);
-    }
     let tracing = Tracing::new(options.settings.trace_on);
-    if let Some(tracer) = trace::tracer(options, &tracing, log)? {
-        transport.set_tracer(tracer);
+    let (mut transports, sockets) = listen(&options, trace::tracer(&options, &tracing, log)?)?;
+    let handles: Vec<Handle> = transports.iter().map(Transport::handle).collect();
+    let (cores, hub) = cores(&options, &mut transports, sockets[0].to_string(), log)?;
+    let (management, questions) = manage::start(&options.settings, &handles, hub, tracing.clone(), log)?;
+    let mut workers = Vec::new();
+    let mut inboxes = Vec::new();
+    for (((transport, core), questions), handle) in
+        transports.into_iter().zip(cores).zip(questions).zip(&handles)
+    {
+        let (inbox, reloads) = mpsc::channel();
+        workers.push(Worker { transport, core, questions, reloads, log });
+        inboxes.push((inbox, handle.clone()));
     }
-    let mut core = core(options, &mut transport, sockets[0].to_string())?;
-    let (management, questions) = manage::start(&options.settings, &transport, tracing, log)?;
-    let signals = Signals::listen(&transport)?;
+    let mut reloader = Reloader { options, tracing, log, workers: inboxes };
+    signals::listen(handles, move || reloader.reload(reread()))?;
 
     let mut out = std::io::stdout().lock();
     for socket in &sockets {
@@ -77,119 +82,121 @@ pub(crate) fn run(
     let _ = out.flush();
     drop(out);
 
-    while !transport.flows().is_drained() {
-        let now = since_start(transport.flows());
-        let timeout = core.poll_timeout().map(|at| at.saturating_sub(now));
-        transport
-            .poll(timeout, |flows, event| {
-                handle(&mut core, flows, &event, log);
-                act(&mut core, flows, log);
-            })
-            .map_err(|error| format!("cannot wait for the network: {error}"))?;
-        let flows = transport.flows();
-        core.handle_timeout(since_start(flows), flows);
-        act(&mut core, flows, log);
-        questions.answer(&core);
-        if signals.take_reload() {
-            match reread().and_then(|options| reload(&options, &mut transport, &mut core)) {
-                Ok(level) => {
-                    log = Log(level);
-                    log.write(Level::Info, "reloaded", &[]);
-                }
-                // What was in force stays.
-                Err(error) => log.write(Level::Error, "not-reloaded", &[("error", &error)]),
-            }
-        }
+    if workers.len() == 1 {
+        return workers.into_iter().try_for_each(Worker::run);
     }
-    Ok(())
+    run_all(workers)
 }
 
-/// Puts in force what can change in a running program: limits, timeouts, origins and the resource for connections
-/// that come, users, and the level of the log. Listeners, names and the upstream stay.
-fn reload(options: &Options, transport: &mut Transport, core: &mut Core) -> Result<Level, String> {
-    let users = options.users.as_deref().map(read_users).transpose()?;
-    transport.reconfigure(options.settings.clone()).map_err(|error| error.to_string())?;
-    if let (Core::Registrar(proxy), Some(users)) = (core, users)
-        && let Some(authenticator) = proxy.authenticator_mut()
-    {
-        authenticator.set_users(users);
+/// Runs each worker in a thread of its own, until all have ended or one has failed.
+fn run_all(workers: Vec<Worker>) -> Result<(), String> {
+    let (ended, ends) = mpsc::channel();
+    let count = workers.len();
+    for (number, worker) in workers.into_iter().enumerate() {
+        let ended = ended.clone();
+        let run = move || {
+            // A worker that panics must not leave its part of the connections to nobody.
+            let result = panic::catch_unwind(AssertUnwindSafe(|| worker.run()));
+            let result = result.unwrap_or_else(|_| Err(format!("worker {number} failed")));
+            let _ = ended.send(result);
+        };
+        let thread = thread::Builder::new().name(format!("ws-sip-{number}")).spawn(run);
+        thread.map_err(|error| format!("cannot start a thread: {error}"))?;
     }
-    Ok(options.log)
+    ends.into_iter().take(count).collect()
 }
 
-/// Returns what the program is for the browsers.
-fn core(options: &Options, transport: &mut Transport, host: String) -> Result<Core, String> {
-    let Some(upstream) = &options.upstream else {
-        let config = proxy_config(options, host);
-        let realm =
-            options.realm.as_ref().or_else(|| options.domains.first()).unwrap_or(&config.host).clone();
-        let mut proxy = Proxy::new(config, seed()?).map_err(|error| error.to_string())?;
-        if let Some(path) = &options.users {
-            proxy.set_authenticator(Some(Authenticator::new(read_users(path)?, realm, &random()?)));
+/// Makes the transport of each worker, which listens; returns also where.
+fn listen(options: &Options, tracer: Option<Tracer>) -> Result<(Vec<Transport>, Vec<SocketAddr>), String> {
+    let mut first = Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
+    if let Some(tracer) = tracer {
+        first.set_tracer(tracer);
+    }
+    let count = options.settings.workers;
+    let mut sockets = Vec::new();
+    for &socket in &options.sockets {
+        let local = if count == 1 { first.listen(socket) } else { first.listen_shared(socket, true) };
+        sockets.push(local.map_err(|error| error.to_string())?);
+    }
+    let mut transports = vec![first];
+    for number in 1..count {
+        let mut next = transports[0].another(number).map_err(|error| error.to_string())?;
+        for &socket in &sockets {
+            next.listen_shared(socket.into(), false).map_err(|error| error.to_string())?;
         }
-        return Ok(Core::Registrar(Box::new(proxy)));
-    };
-    let listener = match (upstream.transport(), options.upstream_socket) {
-        (UpstreamTransport::Tcp, socket) => {
+        transports.push(next);
+    }
+    Ok((transports, sockets))
+}
+
+/// Returns what each worker is for the browsers, and the hub if that is one for all.
+fn cores(
+    options: &Options,
+    transports: &mut [Transport],
+    host: String,
+    log: Log,
+) -> Result<(Vec<Core>, Option<SyncSender<Told>>), String> {
+    if let Some(upstream) = &options.upstream {
+        let key = random()?;
+        let cores = transports.iter_mut().zip(0..).map(|(transport, number)| {
+            let edge = edge_core(options, upstream, transport, &host, number, &key)?;
+            Ok(Core::Edge(Box::new(edge)))
+        });
+        return Ok((cores.collect::<Result<_, String>>()?, None));
+    }
+    let config = proxy_config(options, host);
+    let realm = options.realm.as_ref().or_else(|| options.domains.first()).unwrap_or(&config.host).clone();
+    let mut proxy = Proxy::new(config, seed()?).map_err(|error| error.to_string())?;
+    if let Some(path) = &options.users {
+        proxy.set_authenticator(Some(Authenticator::new(read_users(path)?, realm, &random()?)));
+    }
+    if let [_] = transports {
+        return Ok((vec![Core::Registrar(Box::new(proxy))], None));
+    }
+    let hub = hub::start(proxy, transports.iter().map(Transport::handle).collect(), log)?;
+    Ok((transports.iter().map(|_| Core::Hub(hub.clone())).collect(), Some(hub)))
+}
+
+/// Returns the edge of one worker. Each is one by itself, with an address of its own towards the upstream, where what is for
+/// its browsers comes back.
+fn edge_core(
+    options: &Options,
+    upstream: &Upstream,
+    transport: &mut Transport,
+    host: &str,
+    number: u16,
+    key: &[u8; 32],
+) -> Result<EdgeCore, String> {
+    let socket = options.upstream_socket.map(|socket| nth(socket, number)).transpose()?;
+    let listener = match upstream.transport() {
+        UpstreamTransport::Tcp => {
             let socket = socket.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
             Some(transport.listen_trunk(socket).map_err(|error| error.to_string())?)
         }
         _ => None,
     };
-    let host = options.host.clone().unwrap_or(host);
+    let host = options.host.clone().unwrap_or_else(|| host.into());
     // The address that the upstream is told comes with the first connection to it.
     let mut config = edge::Config::new(host.clone(), host, upstream.transport());
     config.add_received = options.settings.ws_received;
-    let edge = Edge::new(config, &random()?);
-    let socket = options.upstream_socket;
+    let edge = Edge::new(config, key);
     let send_timeout = options.settings.upstream_send_timeout;
-    Ok(Core::Edge(Box::new(EdgeCore::new(edge, upstream.clone(), listener, socket, send_timeout))))
+    Ok(EdgeCore::new(edge, upstream.clone(), listener, socket, send_timeout))
 }
 
-/// Takes in an event of the transport.
-fn handle(core: &mut Core, flows: &mut Flows, event: &FlowEvent<'_>, log: Log) {
-    let now = since_start(flows);
-    report(event, log);
-    core.handle_event(now, flows, event);
-    match event {
-        FlowEvent::Message { flow, message, .. } => {
-            if let Err(refused) = core.handle_sip(now, *flow, message) {
-                log.write(Level::Warn, "message-refused", &[("flow", flow), ("error", &refused)]);
-            }
-        }
-        FlowEvent::Http { flow, ends, request } => {
-            let response = page::respond(request);
-            let fields: [(&str, &dyn core::fmt::Display); 5] = [
-                ("peer", &ends.peer),
-                ("method", &request.method()),
-                ("target", &request.target()),
-                ("status", &response.status),
-                ("flow", flow),
-            ];
-            log.write(Level::Debug, "http", &fields);
-            // The connection may be gone, which its own event tells.
-            let _ = flows.respond(*flow, &response);
-        }
-        _ => {}
-    }
-}
-
-/// Sends what is to be sent.
-fn act(core: &mut Core, flows: &mut Flows, log: Log) {
-    core.act(flows, |_, flow, _, result| {
-        if let Err(error) = result {
-            // What waits for a response on that flow is answered when its end is reported.
-            log.write(Level::Debug, "not-sent", &[("flow", &flow), ("error", &error)]);
-        }
-    });
-}
-
-fn since_start(flows: &Flows) -> Duration {
-    Duration::from_nanos(flows.now().as_nanos())
+/// The address of the worker with that number: its port is as many above the one that was given, unless any will do.
+fn nth(socket: SocketAddr, number: u16) -> Result<SocketAddr, String> {
+    let port = match socket.port() {
+        0 => Some(0),
+        port => port.checked_add(number),
+    };
+    let port =
+        port.ok_or_else(|| format!("`--upstream-socket {socket}`: no port is left for each worker"))?;
+    Ok(SocketAddr::new(socket.ip(), port))
 }
 
 /// Reads the file of users.
-fn read_users(path: &str) -> Result<Users, String> {
+pub(super) fn read_users(path: &str) -> Result<Users, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     text.parse().map_err(|error| format!("{path}:{error}"))
 }

@@ -60,6 +60,9 @@ pub struct Settings {
     /// Connections at once from one address, with IPv6 from one /64; a further one is answered 503. Default 0: any
     /// number, since many users may sit behind one address.
     pub ws_max_connections_per_address: usize,
+    /// Threads that serve connections, each with listeners of its own on the same addresses (`SO_REUSEPORT`). Default 1. This
+    /// is for the program: a [`Transport`](crate::Transport) is one.
+    pub workers: u8,
     /// Whether `received`, and `rport` where it is asked for, are added to the topmost Via of requests. Default no: RFC 7118
     /// (section 5.2.3) leaves it open, responses go back through the flow in any case, and the address may be one that is
     /// nobody's business.
@@ -116,6 +119,7 @@ impl Default for Settings {
             ws_max_message_len: 256 << 10,
             ws_max_connections: 65_536,
             ws_max_connections_per_address: 0,
+            workers: 1,
             ws_received: false,
             trace_on: false,
             trace_destination: None,
@@ -232,6 +236,7 @@ mod tests {
             ("ws_max_message_len", "1000"),
             ("ws_max_connections", "5"),
             ("ws_max_connections_per_address", "2"),
+            ("workers", "2"),
             ("ws_received", "yes"),
             ("trace_destination", "hep"),
             ("trace_on", "1"),
@@ -277,6 +282,8 @@ mod tests {
             ("ws_handshake_timeout", "0"),
             ("ws_max_message_len", "-1"),
             ("ws_allowed_origins", "https://a.example,nonsense"),
+            ("workers", "0"),
+            ("workers", "129"),
             ("trace_destination", ""),
             ("hep_id", "[a]"),
             ("hep_capture_id", "4294967296"),

@@ -29,6 +29,8 @@ pub struct Parameter {
     pub(super) set: fn(&mut Settings, &str) -> Result<(), Option<String>>,
 }
 
+const MAX_WORKERS: u8 = 128;
+
 /// Every parameter, in the order of the documentation.
 pub const PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -141,6 +143,15 @@ pub const PARAMETERS: &[Parameter] = &[
         help: "connections from one address, 0 for any number (0)",
         kind: Kind::Integer,
         set: |settings, value| put(&mut settings.ws_max_connections_per_address, value.parse().ok()),
+    },
+    Parameter {
+        name: "workers",
+        value: "N",
+        help: "threads that serve connections, 1 to 128 (1)",
+        kind: Kind::Integer,
+        set: |settings, value| {
+            put(&mut settings.workers, value.parse().ok().filter(|n| (1..=MAX_WORKERS).contains(n)))
+        },
     },
     Parameter {
         name: "ws_received",

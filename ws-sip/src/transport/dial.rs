@@ -7,7 +7,7 @@ use mio::Token;
 
 use super::FIRST_FLOW;
 use super::event::{Ends, FlowEvent, NotOpened};
-use super::flows::{Flows, Link};
+use super::flows::{Flows, Link, index_of};
 use super::outgoing::Purpose;
 use super::trunk::TrunkTransport;
 use super::trunks::open_trunk;
@@ -20,7 +20,7 @@ pub(super) fn resolved(
     addresses: io::Result<Vec<SocketAddr>>,
     handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
 ) {
-    let token = Token(FIRST_FLOW + (id.0 & 0xffff_ffff) as usize);
+    let token = Token(FIRST_FLOW + index_of(id));
     let Some(flow) = flows.flow_mut(id) else { return };
     let Link::Connecting(connecting) = &mut flow.link else { return };
     match addresses {

@@ -18,6 +18,7 @@ pub struct Handle {
 
 enum Command {
     Send(FlowId, Box<[u8]>),
+    SendAll(Vec<(FlowId, Box<[u8]>)>),
     Close(FlowId, StatusCode, String),
     ShutDown(Duration),
     Call(Box<dyn FnOnce(&mut Flows) + Send>),
@@ -27,6 +28,7 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Send(..) => "Send",
+            Self::SendAll(_) => "SendAll",
             Self::Close(..) => "Close",
             Self::ShutDown(_) => "ShutDown",
             Self::Call(_) => "Call",
@@ -45,6 +47,14 @@ impl Handle {
     /// If the transport cannot be woken.
     pub fn send(&self, flow: FlowId, message: impl Into<Box<[u8]>>) -> io::Result<()> {
         self.push(Command::Send(flow, message.into()))
+    }
+
+    /// Sends SIP messages in their order, as [`send`](Self::send) does, and wakes the transport once.
+    ///
+    /// # Errors
+    /// If the transport cannot be woken.
+    pub fn send_all(&self, messages: Vec<(FlowId, Box<[u8]>)>) -> io::Result<()> {
+        self.push(Command::SendAll(messages))
     }
 
     /// Starts the closing handshake of a flow.
@@ -84,6 +94,12 @@ impl Handle {
             // A flow that ended meanwhile was reported closed: nothing is to be said here.
             let _ = match command {
                 Command::Send(flow, message) => flows.send(flow, &message),
+                Command::SendAll(messages) => {
+                    for (flow, message) in messages {
+                        let _ = flows.send(flow, &message);
+                    }
+                    Ok(())
+                }
                 Command::Close(flow, code, reason) => flows.close(flow, code, &reason),
                 Command::ShutDown(timeout) => {
                     flows.shut_down(timeout);

@@ -4,8 +4,11 @@ use std::io;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use ws_core::Instant;
 
+/// Connections that the system keeps until they are accepted, as far as it is set up for so many.
+const BACKLOG: i32 = 1024;
 /// How long a listener rests when the system has no descriptor left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -27,7 +30,44 @@ impl Listener {
         token: Token,
         is_trunk: bool,
     ) -> io::Result<Self> {
-        let mut socket = mio::net::TcpListener::bind(address)?;
+        Self::with(mio::net::TcpListener::bind(address)?, registry, token, is_trunk)
+    }
+
+    /// Binds an address that others may bind too, by the same means.
+    pub(super) fn bind_shared(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        is_trunk: bool,
+    ) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = net::socket(family, SocketType::STREAM, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        sockopt::set_socket_reuseport(&socket, true)?;
+        net::bind(&socket, &address)?;
+        net::listen(&socket, BACKLOG)?;
+        let socket = std::net::TcpListener::from(socket);
+        socket.set_nonblocking(true)?;
+        Self::with(mio::net::TcpListener::from_std(socket), registry, token, is_trunk)
+    }
+
+    /// The same, if nobody has bound it yet: of two programs that share by mistake, each gets some of the connections.
+    pub(super) fn bind_first_of_many(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        is_trunk: bool,
+    ) -> io::Result<Self> {
+        drop(mio::net::TcpListener::bind(address)?);
+        Self::bind_shared(address, registry, token, is_trunk)
+    }
+
+    fn with(
+        mut socket: mio::net::TcpListener,
+        registry: &Registry,
+        token: Token,
+        is_trunk: bool,
+    ) -> io::Result<Self> {
         let local = socket.local_addr()?;
         registry.register(&mut socket, token, Interest::READABLE)?;
         Ok(Self { socket, local, retry_at: None, is_trunk })

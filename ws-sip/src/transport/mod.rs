@@ -30,6 +30,7 @@ mod dial;
 mod event;
 mod flows;
 mod handle;
+mod limits;
 mod listener;
 mod liveness;
 mod outgoing;
@@ -45,7 +46,7 @@ use core::net::SocketAddr;
 use std::io;
 use std::sync::Arc;
 
-use mio::{Poll, Token, Waker};
+use mio::{Poll, Registry, Token, Waker};
 
 pub use event::{Counters, Ends, FirstClose, FlowEvent, FlowStatus, NotOpened};
 pub use flows::{Flows, OpenOptions, SendError};
@@ -116,21 +117,40 @@ impl Transport {
         })
     }
 
+    /// Returns a further transport, for another thread: with the same settings and [`Tracer`](crate::Tracer), and with limits
+    /// on connections that hold for both together. `number` must be another for each; it is in the numbers of the
+    /// [flows](crate::FlowId::transport). Both listen on one address by [`listen_shared`](Self::listen_shared).
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub fn another(&self, number: u8) -> Result<Self, TransportError> {
+        let mut another = Self::build(self.flows.settings.clone(), self.flows.configs.server.plain_requests)?;
+        another.flows.limits = self.flows.limits.another();
+        another.flows.number = number;
+        another.flows.tracer = self.flows.tracer.as_ref().map(|tracer| Box::new(tracer.share()));
+        Ok(another)
+    }
+
     /// Listens on an address and returns it, with the port that the system chose for port 0.
     ///
     /// # Errors
     /// [`TransportError::Listen`].
     pub fn listen(&mut self, address: ListenAddress) -> Result<SocketAddr, TransportError> {
-        let address = address.with_default_port(self.flows.settings.ws_port);
-        let failed = |error| TransportError::Listen(address, error);
-        let token = Token(self.listeners.len());
-        if token == WAKER {
-            return Err(failed(io::Error::other("too many listeners")));
-        }
-        let listener = Listener::bind(address, self.poll.registry(), token, false).map_err(failed)?;
-        let local = listener.local();
-        self.listeners.push(listener);
-        Ok(local)
+        self.listen_by(Listener::bind, address.with_default_port(self.flows.settings.ws_port), false)
+    }
+
+    /// As [`listen`](Self::listen), on an address that further transports of this user may listen on too: the system spreads
+    /// the connections over them (`SO_REUSEPORT`). If `is_first`, nobody must be there yet.
+    ///
+    /// # Errors
+    /// [`TransportError::Listen`].
+    pub fn listen_shared(
+        &mut self,
+        address: ListenAddress,
+        is_first: bool,
+    ) -> Result<SocketAddr, TransportError> {
+        let bind = if is_first { Listener::bind_first_of_many } else { Listener::bind_shared };
+        self.listen_by(bind, address.with_default_port(self.flows.settings.ws_port), false)
     }
 
     /// Listens for connections of a SIP server over TCP, without WebSocket: they come as
@@ -139,12 +159,21 @@ impl Transport {
     /// # Errors
     /// [`TransportError::Listen`].
     pub fn listen_trunk(&mut self, address: SocketAddr) -> Result<SocketAddr, TransportError> {
+        self.listen_by(Listener::bind, address, true)
+    }
+
+    fn listen_by(
+        &mut self,
+        bind: impl Fn(SocketAddr, &Registry, Token, bool) -> io::Result<Listener>,
+        address: SocketAddr,
+        is_trunk: bool,
+    ) -> Result<SocketAddr, TransportError> {
         let failed = |error| TransportError::Listen(address, error);
         let token = Token(self.listeners.len());
         if token == WAKER {
             return Err(failed(io::Error::other("too many listeners")));
         }
-        let listener = Listener::bind(address, self.poll.registry(), token, true).map_err(failed)?;
+        let listener = bind(address, self.poll.registry(), token, is_trunk).map_err(failed)?;
         let local = listener.local();
         self.listeners.push(listener);
         Ok(local)

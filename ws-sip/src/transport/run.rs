@@ -6,7 +6,7 @@ use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcom
 
 use super::dial::{connect, not_connected, resolved};
 use super::event::{Ends, FlowEvent, NotOpened};
-use super::flows::{Flows, Link};
+use super::flows::{Flows, Link, index_of};
 use super::trunks::{open_trunk, read_trunk};
 use super::{FIRST_FLOW, Transport, WAKER};
 use crate::flow::FlowId;
@@ -182,7 +182,7 @@ fn ready(
     is_writable: bool,
     handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>),
 ) -> bool {
-    let registry_token = Token(FIRST_FLOW + (id.0 & 0xffff_ffff) as usize);
+    let registry_token = Token(FIRST_FLOW + index_of(id));
     let Some(flow) = flows.flow_mut(id) else { return false };
     match &mut flow.link {
         Link::Up { .. } | Link::Trunk(_) => {

@@ -12,6 +12,12 @@ impl Transport {
     pub fn set_tracer(&mut self, tracer: Tracer) {
         self.flows.tracer = Some(Box::new(tracer));
     }
+
+    /// Puts another tracer in the place of the one that was set, or none, and returns that. To drop the last of those that
+    /// share a sender takes as long as it takes to send what waits.
+    pub fn replace_tracer(&mut self, tracer: Option<Tracer>) -> Option<Tracer> {
+        core::mem::replace(&mut self.flows.tracer, tracer.map(Box::new)).map(|tracer| *tracer)
+    }
 }
 
 impl Flows {

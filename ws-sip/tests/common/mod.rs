@@ -1,6 +1,8 @@
 //! Transports on loopback, polled in turn until what is waited for has happened.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod program;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{Read as _, Write as _};

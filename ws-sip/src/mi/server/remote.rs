@@ -29,7 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 pub struct TransportControl {
-    handle: Handle,
+    /// One for each transport, by its number.
+    handles: Vec<Handle>,
     tracing: Tracing,
     further: Vec<Source>,
 }
@@ -40,7 +41,14 @@ impl TransportControl {
     /// Returns the control of a transport and of a switch of tracing.
     #[must_use]
     pub fn new(handle: Handle, tracing: Tracing) -> Self {
-        Self { handle, tracing, further: Vec::new() }
+        Self { handles: vec![handle], tracing, further: Vec::new() }
+    }
+
+    /// Adds the next of several transports, in the order of their [numbers](FlowId::transport).
+    #[must_use]
+    pub fn with_transport(mut self, handle: Handle) -> Self {
+        self.handles.push(handle);
+        self
     }
 
     /// Adds statistics from elsewhere. `source` is called in the thread of management, and may wait for a moment.
@@ -53,20 +61,26 @@ impl TransportControl {
         self
     }
 
+    fn len(&self) -> u8 {
+        u8::try_from(self.handles.len()).unwrap_or(u8::MAX)
+    }
+
     fn ask<T: Send + 'static>(
         &self,
+        transport: u8,
         act: impl FnOnce(&mut Flows) -> T + Send + 'static,
     ) -> Result<T, ControlError> {
-        let answer = self.handle.call(act).map_err(|_| ControlError::Unreachable)?;
+        let handle = self.handles.get(usize::from(transport)).ok_or(ControlError::NoSuchFlow)?;
+        let answer = handle.call(act).map_err(|_| ControlError::Unreachable)?;
         answer.recv_timeout(PATIENCE).map_err(|_| ControlError::Unreachable)
     }
 }
 
 impl core::fmt::Debug for TransportControl {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { handle, tracing, .. } = self;
+        let Self { handles, tracing, .. } = self;
         f.debug_struct("TransportControl")
-            .field("handle", handle)
+            .field("handles", handles)
             .field("tracing", tracing)
             .finish_non_exhaustive()
     }
@@ -82,25 +96,40 @@ impl Control for TransportControl {
     }
 
     fn flows(&mut self, after: Option<FlowId>, max: usize) -> Result<Vec<FlowStatus>, ControlError> {
-        self.ask(move |flows| flows.page(after, max))
+        let mut all = Vec::new();
+        let first = after.map_or(0, FlowId::transport);
+        for number in first..self.len() {
+            let after = after.filter(|after| after.transport() == number);
+            let left = max - all.len();
+            all.extend(self.ask(number, move |flows| flows.page(after, left))?);
+            if all.len() == max {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     fn close(&mut self, flow: FlowId) -> Result<(), ControlError> {
-        self.ask(move |flows| flows.close(flow, StatusCode::NORMAL, "closed by management"))?.map_err(refused)
+        let closed = self.ask(flow.transport(), move |flows| {
+            flows.close(flow, StatusCode::NORMAL, "closed by management")
+        });
+        closed?.map_err(refused)
     }
 
     fn ping(&mut self, flow: FlowId) -> Result<(), ControlError> {
-        self.ask(move |flows| flows.ping(flow))?.map_err(refused)
+        self.ask(flow.transport(), move |flows| flows.ping(flow))?.map_err(refused)
     }
 
     fn statistics(&mut self) -> Result<Vec<Statistic>, ControlError> {
-        let mut statistics = self.ask(|flows| {
-            let mut statistics = statistic::transport(flows.stats(), flows.len());
-            if let Some(tracer) = flows.tracer() {
-                statistics.extend(statistic::trace(&tracer.sender().counters()));
-            }
-            statistics
-        })?;
+        let mut statistics = Vec::new();
+        for number in 0..self.len() {
+            let own = self.ask(number, |flows| statistic::transport(flows.stats(), flows.len()))?;
+            statistic::add(&mut statistics, own);
+        }
+        // All send their records through one.
+        let trace =
+            self.ask(0, |flows| flows.tracer().map(|tracer| statistic::trace(&tracer.sender().counters())))?;
+        statistics.extend(trace.into_iter().flatten());
         for source in &mut self.further {
             statistics.extend(source()?);
         }

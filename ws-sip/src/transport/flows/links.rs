@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mio::{Interest, Token};
 use ws_core::{Endpoint, KeySource, Outcome, SendBuffer, StatusCode};
 
-use super::{Flow, Flows, Link, MAX_REFUSED, index_of};
+use super::{Flow, Flows, Link, MAX_FLOWS, MAX_REFUSED, index_of};
 use crate::flow::FlowId;
 use crate::transport::FIRST_FLOW;
 use crate::transport::event::Ends;
@@ -25,13 +25,13 @@ impl Flows {
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let max = self.settings.ws_max_connections;
-        if self.len() >= max.saturating_add(MAX_REFUSED) {
+        if self.limits.len() >= max.saturating_add(MAX_REFUSED).min(MAX_FLOWS) {
             // Even a refusal is more than can be given to so many.
             return Ok(());
         }
-        let from_address = self.addresses.add(ends.peer.ip());
+        let from_address = self.limits.add_address(ends.peer.ip());
         let per_address = self.settings.ws_max_connections_per_address;
-        let is_full = self.len() >= max || (per_address > 0 && from_address > per_address);
+        let is_full = self.limits.len() >= max || (per_address > 0 && from_address > per_address);
         let config =
             if is_full || self.draining.is_some() { &self.configs.refusing } else { &self.configs.server };
         let endpoint = Endpoint::server(config, self.now);
@@ -39,7 +39,7 @@ impl Flows {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry
             .register(&mut stream, Token(FIRST_FLOW + index), interest)
-            .inspect_err(|_| self.addresses.remove(ends.peer.ip()))?;
+            .inspect_err(|_| self.limits.remove_address(ends.peer.ip()))?;
         let link = Link::Up { stream, endpoint, out: SendBuffer::new() };
         let flow = self.insert(link, ends, None);
         self.mark(flow);

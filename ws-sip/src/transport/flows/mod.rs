@@ -13,9 +13,9 @@ use crate::address::Destination;
 use crate::flow::FlowId;
 use crate::settings::Settings;
 use crate::trace::{Direction, Tracer};
-use crate::transport::addresses::Addresses;
 use crate::transport::clock::Clock;
 use crate::transport::event::{Counters, Ends, FlowStatus};
+use crate::transport::limits::Share;
 use crate::transport::outgoing::{Connecting, Outgoing, Purpose, Resolver, Target};
 use crate::transport::stats::Stats;
 use crate::transport::timers::Deadlines;
@@ -44,8 +44,9 @@ pub struct Flows {
     /// Outgoing flows by where they lead, for reuse.
     destinations: HashMap<Target, FlowId>,
     pub(in crate::transport) draining: Option<Instant>,
-    /// Where the accepted WebSocket connections come from.
-    addresses: Addresses,
+    pub(in crate::transport) limits: Share,
+    /// The upper bits of the flows' numbers.
+    pub(in crate::transport) number: u8,
 }
 
 /// Connections beyond the limit that get an answer.
@@ -105,7 +106,8 @@ impl Flows {
             dirty: Vec::new(),
             destinations: HashMap::new(),
             draining: None,
-            addresses: Addresses::default(),
+            limits: Share::default(),
+            number: 0,
         }
     }
 
@@ -391,8 +393,13 @@ pub struct OpenOptions {
     pub send_timeout: Option<Duration>,
 }
 
-pub(in crate::transport) fn index_of(id: FlowId) -> usize {
-    (id.0 & 0xffff_ffff) as usize
+/// Bits of a flow's number that are its place; above are 32 that count the flows of the place, and 8 of the transport.
+const INDEX_BITS: u32 = 24;
+/// Connections of one transport at most.
+const MAX_FLOWS: usize = 1 << INDEX_BITS;
+
+pub(in crate::transport) const fn index_of(id: FlowId) -> usize {
+    (id.0 & 0xff_ffff) as usize
 }
 
 fn flow_is_connecting(slot: &Slot) -> bool {

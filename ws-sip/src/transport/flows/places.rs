@@ -2,7 +2,7 @@
 
 use ws_core::Instant;
 
-use super::{Flow, Flows, Link, Slot, index_of};
+use super::{Flow, Flows, INDEX_BITS, Link, Slot, index_of};
 use crate::flow::FlowId;
 use crate::trace::Verdict;
 use crate::transport::event::{Counters, Ends};
@@ -61,6 +61,7 @@ impl Flows {
         self.flow(id)?;
         let slot = self.slots.get_mut(index_of(id))?;
         let mut flow = slot.flow.take()?;
+        self.limits.remove();
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(u32::try_from(index_of(id)).unwrap_or(u32::MAX));
         if let Some(outgoing) = &flow.outgoing {
@@ -70,7 +71,7 @@ impl Flows {
             Link::Up { stream, .. } => {
                 drop(self.registry.deregister(stream));
                 if flow.ends.is_incoming {
-                    self.addresses.remove(flow.ends.peer.ip());
+                    self.limits.remove_address(flow.ends.peer.ip());
                 }
             }
             Link::Connecting(connecting) => connecting.deregister(&self.registry),
@@ -104,7 +105,9 @@ impl Flows {
             self.slots.push(Slot { generation, flow: None });
         }
         let slot = &mut self.slots[index];
-        let id = FlowId(u64::from(slot.generation) << 32 | index as u64);
+        let id =
+            FlowId(u64::from(self.number) << 56 | u64::from(slot.generation) << INDEX_BITS | index as u64);
+        self.limits.add();
         slot.flow = Some(Box::new(Flow {
             id,
             link,

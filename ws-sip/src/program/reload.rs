@@ -1,0 +1,144 @@
+//! SIGHUP: what can change in a running program is put in force, what cannot is named.
+
+use core::time::Duration;
+use std::sync::mpsc;
+
+use ws_sip::auth::Users;
+use ws_sip::{Handle, Settings, Tracer, Tracing, Transport};
+
+use super::core::Core;
+use super::log::{Level, Log};
+use super::options::Options;
+use super::{serve, trace};
+
+/// How long the workers may take to put settings in force.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What one worker is to put in force.
+pub(crate) struct Reload {
+    settings: Settings,
+    users: Option<Users>,
+    /// `Some` if tracing changed, then what traces from now on.
+    tracer: Option<Option<Tracer>>,
+    level: Level,
+    /// Tells that it is done, and takes what is not needed any more.
+    done: mpsc::Sender<Option<Tracer>>,
+}
+
+impl Reload {
+    /// Puts it in force; returns the log to write to from now on.
+    pub(crate) fn apply(self, transport: &mut Transport, core: &mut Core) -> Log {
+        if transport.reconfigure(self.settings).is_ok()
+            && let Some(users) = self.users
+        {
+            core.set_users(users);
+        }
+        let old = self.tracer.and_then(|tracer| transport.replace_tracer(tracer));
+        // Who waits for it may have stopped waiting.
+        let _ = self.done.send(old);
+        Log(self.level)
+    }
+}
+
+/// Puts settings in force in all workers.
+pub(crate) struct Reloader {
+    /// What is in force.
+    pub(crate) options: Box<Options>,
+    pub(crate) tracing: Tracing,
+    pub(crate) log: Log,
+    pub(crate) workers: Vec<(mpsc::Sender<Reload>, Handle)>,
+}
+
+impl Reloader {
+    /// Takes in what was read; an error changes nothing.
+    pub(crate) fn reload(&mut self, read: Result<Box<Options>, String>) {
+        match read.and_then(|options| self.put_in_force(options)) {
+            Ok(()) => self.log.write(Level::Info, "reloaded", &[]),
+            Err(error) => self.log.write(Level::Error, "not-reloaded", &[("error", &error)]),
+        }
+    }
+
+    fn put_in_force(&mut self, options: Box<Options>) -> Result<(), String> {
+        let users = options.users.as_deref().map(serve::read_users).transpose()?;
+        // Whatever a transport could refuse it refuses here, before anything is changed.
+        Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
+        let log = Log(options.log);
+        let (old, new) = (&self.options.settings, &options.settings);
+        // A filter cannot be compared with another: a file that names one is taken to have changed it.
+        let tracing_changed = !same_tracing(old, new) || options.trace_filter.is_some();
+        let tracer = match tracing_changed {
+            true => Some(trace::tracer(&options, &self.tracing, log)?),
+            false => None,
+        };
+        if old.trace_on != new.trace_on {
+            self.tracing.set(new.trace_on);
+        }
+        let (done, dones) = mpsc::channel();
+        for (inbox, handle) in &self.workers {
+            let reload = Reload {
+                settings: new.clone(),
+                users: users.clone(),
+                tracer: tracer.as_ref().map(|tracer| tracer.as_ref().map(Tracer::share)),
+                level: options.log,
+                done: done.clone(),
+            };
+            // The worker looks for it each time that it was woken; one that is gone ends the program.
+            if inbox.send(reload).is_ok() {
+                let _ = handle.call(|_| ());
+            }
+        }
+        drop(done);
+        for _ in &self.workers {
+            // What traced until now sends what waits and ends here, where it holds nobody up.
+            drop(dones.recv_timeout(PATIENCE));
+        }
+        self.log = log;
+        for name in needing_a_restart(&self.options, &options) {
+            log.write(Level::Warn, "needs-a-restart", &[("setting", &name)]);
+        }
+        self.options = options;
+        Ok(())
+    }
+}
+
+/// Whether two settings ask for the same tracing.
+fn same_tracing(a: &Settings, b: &Settings) -> bool {
+    let tracing = |settings: &Settings| {
+        (
+            settings.hep_destination().ok().flatten().cloned(),
+            settings.trace_sip,
+            settings.trace_secrets,
+            settings.hep_capture_id,
+            settings.hep_tls_ca.clone(),
+            settings.homer5_on,
+            settings.trace_filter_route.clone(),
+        )
+    };
+    tracing(a) == tracing(b)
+}
+
+/// Names what differs and stays as it was.
+fn needing_a_restart(old: &Options, new: &Options) -> Vec<&'static str> {
+    let (a, b) = (&old.settings, &new.settings);
+    [
+        ("socket", old.sockets != new.sockets || (a.ws_port != b.ws_port)),
+        ("host", old.host != new.host),
+        ("domain", old.domains != new.domains),
+        ("upstream", old.upstream != new.upstream || a.upstream_send_timeout != b.upstream_send_timeout),
+        ("upstream-socket", old.upstream_socket != new.upstream_socket),
+        ("users", old.users.is_some() != new.users.is_some()),
+        ("realm", old.realm != new.realm),
+        ("workers", a.workers != b.workers),
+        ("ws-received", a.ws_received != b.ws_received),
+        (
+            "mi-fifo",
+            (&a.mi_fifo, a.mi_fifo_mode, &a.mi_fifo_reply_dir)
+                != (&b.mi_fifo, b.mi_fifo_mode, &b.mi_fifo_reply_dir),
+        ),
+        ("mi-datagram", a.mi_datagram != b.mi_datagram),
+        ("mi-http", (a.mi_http, &a.mi_http_root) != (b.mi_http, &b.mi_http_root)),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
