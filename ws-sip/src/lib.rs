@@ -16,6 +16,7 @@ pub mod edge;
 pub mod filter;
 pub mod flow;
 pub mod hep;
+mod memory;
 pub mod mi;
 pub mod proxy;
 pub mod registrar;

@@ -27,6 +27,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::DefaultHasher;
 
 use crate::flow::FlowId;
+use crate::memory::give_back;
 use crate::proxy::Refused;
 use crate::sip::{HostPort, Message, SipUri, StartLine};
 use token::Tokens;
@@ -230,6 +231,8 @@ impl Edge {
     pub fn handle_flow_closed(&mut self, flow: FlowId) {
         self.flows.remove(&flow);
         self.peers.remove(&flow);
+        give_back(&mut self.flows);
+        give_back(&mut self.peers);
         if self.upstream == Some(flow) {
             self.upstream = None;
         }

@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::DefaultHasher;
 
 use crate::flow::FlowId;
+use crate::memory::give_back;
 use crate::sip::{Essentials, Header, HostPort, Message, Method, Reply, Via};
 
 /// Round-trip time estimate (section 17.1.1.1).
@@ -328,6 +329,7 @@ impl Transactions {
 
     fn remove(&mut self, key: Key) {
         if let Some(transaction) = self.all.remove(&key) {
+            give_back(&mut self.all);
             self.deadlines.remove(&(transaction.armed, key));
         }
     }

@@ -62,6 +62,7 @@ pub use stats::Stats;
 
 use crate::auth::Authenticator;
 use crate::flow::FlowId;
+use crate::memory::give_back;
 use crate::registrar::Registrar;
 use crate::sip::{Fault, HeadError, HostPort, Message, PONG, Received, StartLine};
 use core::fmt;
@@ -220,6 +221,7 @@ impl Proxy {
         if self.flows.remove(&flow).is_none() {
             return;
         }
+        give_back(&mut self.flows);
         self.forget_proofs(flow);
         self.registrar.handle_flow_closed(now, flow);
         for id in self.transactions.of_flow(flow) {

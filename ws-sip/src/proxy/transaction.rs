@@ -2,6 +2,7 @@
 
 use super::names::ViaBranch;
 use crate::flow::FlowId;
+use crate::memory::give_back;
 use crate::sip::ReplyHead;
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -192,6 +193,7 @@ impl Transactions {
     /// Takes a transaction out to be changed; it is over unless it is put back.
     pub(super) fn take(&mut self, id: u64) -> Option<Box<Transaction>> {
         let entry = self.entries.remove(&id)?;
+        give_back(&mut self.entries);
         self.stored_len -= entry.stored_len;
         self.deadlines.remove(&(entry.deadline, id));
         Some(entry.transaction)
@@ -201,6 +203,7 @@ impl Transactions {
     pub(super) fn end(&mut self, id: u64, transaction: &Transaction) {
         if self.keys.get(&transaction.key) == Some(&id) {
             self.keys.remove(&transaction.key);
+            give_back(&mut self.keys);
         }
         self.flows.remove(&(transaction.upstream, id));
         for branch in &transaction.branches {

@@ -16,6 +16,7 @@ pub use config::Config;
 pub use error::RegisterError;
 
 use crate::flow::FlowId;
+use crate::memory::give_back;
 use crate::sip::{Contact, SipUri};
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -366,6 +367,9 @@ impl Registrar {
                 this.retain(aor, record, |binding| binding.flow != flow);
             });
         }
+        give_back(&mut self.flows);
+        give_back(&mut self.records);
+        give_back(&mut self.contacts);
     }
 
     fn retain(&mut self, aor: &Aor, record: &mut Record, keep: impl Fn(&Binding) -> bool) {
