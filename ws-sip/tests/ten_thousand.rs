@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{ChildStderr, Command};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Instant;
 
 use common::Raw;
 use common::program::{Running, start};
@@ -18,8 +19,6 @@ use ws_sip::proxy::{FlowInfo, Proxy};
 use ws_sip::{FlowEvent, Settings, Transport};
 
 const FLOWS: usize = 10_000;
-/// Kilobytes that the allocator may keep of what was given back to it.
-const ALLOCATORS: usize = 2500;
 
 /// As many as the limit on descriptors allows, which is raised as far as may be; the program gets the same.
 fn flows() -> usize {
@@ -95,6 +94,20 @@ fn held(program: &Running) -> (usize, usize) {
     (memory, std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count())
 }
 
+/// Waits until the program holds what it should.
+#[track_caller]
+fn soon(program: &Running, is_so: impl Fn((usize, usize)) -> bool) -> (usize, usize) {
+    let start = Instant::now();
+    loop {
+        let held = held(program);
+        if is_so(held) {
+            return held;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "it holds {held:?}");
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn each_is_reported_once_and_nothing_is_left() {
     let count = flows();
@@ -105,20 +118,23 @@ fn each_is_reported_once_and_nothing_is_left() {
     drop(open(port, count / 10));
     let few = take(&log, "flow-opened", count / 10);
     assert_eq!(take(&log, "flow-closed", count / 10), few);
-    let (memory_before, descriptors_before) = held(&program);
+    // The log tells of an end just before the descriptor goes.
+    let (memory_before, descriptors_before) = soon(&program, |(_, descriptors)| descriptors < 64);
 
-    for _ in 0..2 {
+    let mut most = usize::MAX;
+    for _ in 0..3 {
         let peers = open(port, count);
         let opened = take(&log, "flow-opened", count);
         let (memory, descriptors) = held(&program);
         assert_eq!(descriptors, descriptors_before + count);
         drop(peers);
         assert_eq!(take(&log, "flow-closed", count), opened);
-        let (memory_after, descriptors_after) = held(&program);
-        assert_eq!(descriptors_after, descriptors_before);
-        println!("memory: {memory_before} kB, with flows {memory}, after {memory_after}");
-        // The allocator keeps some at hand, but no more than that, and no more the second time.
-        assert!(memory_after <= memory_before + ALLOCATORS, "{memory_before} {memory} {memory_after}");
+        let (after, _) = soon(&program, |(_, descriptors)| descriptors == descriptors_before);
+        println!("memory: {memory_before} kB, with flows {memory}, after {after}");
+        // The allocator may keep what was given back to it, for the next time, but no time takes more than the first. To the
+        // byte: the test below.
+        most = most.min(memory + memory / 20);
+        assert!(memory <= most && after <= most, "{memory}, then {after}, of {most} kB");
     }
 
     // The other way around: the program ends them all.
