@@ -5,15 +5,22 @@
 //! cargo build --release -p ws-sip
 //! cargo run --release -p ws-benches --bin sip -- --start target/release/ws-sip --socket ws:127.0.0.1:0
 //! cargo run --release -p ws-benches --bin sip -- --address 127.0.0.1:8080 --pid 1234   # any other server
+//! cargo run --release -p ws-benches --bin sip -- --compare target/release/ws-sip       # with tracing, and with Kamailio
 //! ```
 //!
 //! One thread drives all connections over a readiness loop; each answer is checked to be a 200. The server's CPU
 //! is what the kernel charged it between the first request and the last answer, threads and children included.
+//!
+//! `--compare` runs `ws-sip` as it is, tracing connections, tracing every SIP message over UDP and TCP, and Debian's Kamailio
+//! (`kamailio` and `kamailio-websocket-modules`, its fastest allocator) if it is there; in turn, round after round
+//! (`--rounds N`), the server pinned to core 0, the load and the collector to core 1.
 #![forbid(unsafe_code)]
 
 use core::error::Error;
 use core::net::SocketAddr;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant as Clock;
@@ -33,6 +40,10 @@ struct Options {
     requests: usize,
     register: bool,
     idle: usize,
+    compare: Option<PathBuf>,
+    rounds: usize,
+    /// Only the numbers, for `--compare`.
+    bare: bool,
 }
 
 fn options() -> Result<Options, Failure> {
@@ -46,6 +57,9 @@ fn options() -> Result<Options, Failure> {
         requests: 100_000,
         register: false,
         idle: 0,
+        compare: None,
+        rounds: 5,
+        bare: false,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -60,6 +74,9 @@ fn options() -> Result<Options, Failure> {
             Arg::Long("in-flight") => options.in_flight = parser.value()?.parse()?,
             Arg::Long("requests") => options.requests = parser.value()?.parse()?,
             Arg::Long("register") => options.register = true,
+            Arg::Long("compare") => options.compare = Some(parser.value()?.into()),
+            Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Arg::Long("bare") => options.bare = true,
             Arg::Long("idle") => options.idle = parser.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }
@@ -78,6 +95,18 @@ impl Server {
     fn find(options: &Options) -> Result<Self, Failure> {
         if let Some(words) = &options.start {
             let (program, arguments) = words.split_first().ok_or("--start takes a program")?;
+            if let Some(address) = options.address {
+                let child = Command::new(program)
+                    .args(arguments)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()?;
+                let server = Self { pid: child.id(), child: Some(child), address };
+                while std::net::TcpStream::connect(address).is_err() {
+                    std::thread::yield_now();
+                }
+                return Ok(server);
+            }
             let mut child = Command::new(program)
                 .args(arguments)
                 .arg("--log")
@@ -93,24 +122,53 @@ impl Server {
         Ok(Self { child: None, pid: options.pid.ok_or("give --pid")?, address })
     }
 
-    /// CPU in ticks of 10 ms: user and system.
-    fn cpu(&self) -> Result<(u64, u64), Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let fields: Vec<&str> = stat.rsplit_once(')').ok_or("stat")?.1.split_whitespace().collect();
-        Ok((fields[11].parse()?, fields[12].parse()?))
+    /// The server's processes: it, and what it started.
+    fn processes(&self) -> Vec<u32> {
+        let mut all = vec![self.pid];
+        let mut at = 0;
+        while let Some(&pid) = all.get(at) {
+            // A kernel that does not tell has no children to add.
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            all.extend(
+                children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()),
+            );
+            at += 1;
+        }
+        all
     }
 
-    fn rss_kib(&self) -> Result<u64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("VmRSS")?;
-        Ok(line.split_whitespace().nth(1).ok_or("VmRSS")?.parse()?)
+    /// CPU in ticks of 10 ms: user and system.
+    fn cpu(&self) -> Result<(u64, u64), Failure> {
+        let mut sum = (0, 0);
+        for pid in self.processes() {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            let fields: Vec<&str> = stat.rsplit_once(')').ok_or("stat")?.1.split_whitespace().collect();
+            sum.0 += fields[11].parse::<u64>()?;
+            sum.1 += fields[12].parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+
+    /// Memory that no other process shares, in KiB, and what is shared once.
+    fn memory_kib(&self) -> Result<u64, Failure> {
+        let mut sum = 0;
+        for pid in self.processes() {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+            let line = text.lines().find(|line| line.starts_with("Pss:")).ok_or("Pss")?;
+            sum += line.split_whitespace().nth(1).ok_or("Pss")?.parse::<u64>()?;
+        }
+        Ok(sum)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            let _ = child.kill();
+            // Asked to, it ends what it started too.
+            let asked = Command::new("kill").arg(child.id().to_string()).status();
+            if !asked.is_ok_and(|status| status.success()) {
+                let _ = child.kill();
+            }
             let _ = child.wait();
         }
     }
@@ -245,17 +303,149 @@ impl Load {
     }
 }
 
+/// What runs, and how it is started; `{}` is a free port.
+struct Contestant {
+    name: String,
+    command: Vec<String>,
+    /// Its address, if it does not tell one.
+    port: Option<u16>,
+}
+
+/// The contestants there are. What is traced goes to `collector`, over UDP and TCP.
+fn contestants(ws_sip: &Path, collector: SocketAddr) -> Result<Vec<Contestant>, Failure> {
+    let ws_sip = ws_sip.to_str().ok_or("the path is not text")?;
+    let own = |name: &str, more: &str| {
+        let base = [ws_sip, "--socket", "ws:127.0.0.1:0"];
+        let command = base.into_iter().chain(more.split_whitespace()).map(String::from).collect();
+        Contestant { name: name.into(), command, port: None }
+    };
+    let traced = |transport: &str| {
+        format!("--hep-id [c]{collector};transport={transport} --trace-destination c --trace-on yes")
+    };
+    let mut all = vec![
+        own("ws-sip", ""),
+        own("ws-sip, connections traced", &traced("udp")),
+        own("ws-sip, each message traced over UDP", &format!("{} --trace-sip yes", traced("udp"))),
+        own("ws-sip, each message traced over TCP", &format!("{} --trace-sip yes", traced("tcp"))),
+    ];
+    if let Ok(version) = Command::new("kamailio").arg("-v").output() {
+        let version = String::from_utf8_lossy(&version.stdout).into_owned();
+        let version = version.split_whitespace().nth(2).unwrap_or("?").to_owned();
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("BENCH_ADDRESS=127.0.0.1:{port}");
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/kamailio.cfg");
+        let command =
+            ["kamailio", "-DD", "-E", "-x", "fm", "-M", "16", "-m", "256", "-A", &address, "-f", config];
+        let name = format!("Kamailio {version}");
+        all.push(Contestant { name, command: command.map(String::from).to_vec(), port: Some(port) });
+    }
+    Ok(all)
+}
+
+/// Takes what is traced, and throws it away.
+fn collect() -> Result<SocketAddr, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let datagrams = std::net::UdpSocket::bind(address)?;
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1 << 16];
+        while datagrams.recv(&mut buffer).is_ok() {}
+    });
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 1 << 16];
+                while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+            });
+        }
+    });
+    Ok(address)
+}
+
+fn compare(ws_sip: &Path, options: &Options) -> Result<(), Failure> {
+    let contestants = contestants(ws_sip, collect()?)?;
+    let own = std::env::current_exe()?;
+    let run = |contestant: &Contestant, load: &[String]| -> Result<Vec<f64>, Failure> {
+        let mut command = Command::new("taskset");
+        command
+            .args(["-c", "1"])
+            .arg(&own)
+            .args(["--bare", "--requests", &options.requests.to_string()])
+            .args(load);
+        if let Some(port) = contestant.port {
+            command.args(["--address", &format!("127.0.0.1:{port}")]);
+        }
+        command.args(["--start", "taskset", "-c", "0"]).args(&contestant.command);
+        let output = command.stderr(Stdio::inherit()).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let numbers: Result<Vec<f64>, _> = text.split_whitespace().map(str::parse).collect();
+        let numbers = numbers.ok().filter(|numbers| output.status.success() && !numbers.is_empty());
+        numbers.ok_or_else(|| format!("{}: {text}", contestant.name).into())
+    };
+    let load = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+    for (name, load) in [
+        ("OPTIONS, 1 in flight", load("--in-flight 1")),
+        ("OPTIONS, 16 in flight", load("--in-flight 16")),
+        ("REGISTER, 1 in flight", load("--in-flight 1 --register")),
+    ] {
+        println!("\n### {name} on each of {} connections\n", options.connections);
+        println!("| server | CPU per 100,000 | min - max | user | system | x {} |", contestants[0].name);
+        println!("|---|---:|---:|---:|---:|---:|");
+        let mut figures: Vec<Vec<Vec<f64>>> = contestants.iter().map(|_| Vec::new()).collect();
+        for round in 0..options.rounds {
+            for place in 0..contestants.len() {
+                let at = (round + place) % contestants.len();
+                figures[at].push(run(&contestants[at], &load)?);
+            }
+        }
+        let total = |round: &Vec<f64>| round[0] + round[1];
+        for (contestant, rounds) in contestants.iter().zip(&figures) {
+            let (middle, least, most) = spread(rounds.iter().map(total));
+            let (user, ..) = spread(rounds.iter().map(|round| round[0]));
+            let (system, ..) = spread(rounds.iter().map(|round| round[1]));
+            let (ratio, ..) =
+                spread(rounds.iter().zip(&figures[0]).map(|(own, base)| total(own) / total(base)));
+            println!(
+                "| {} | {middle:.2} s | {least:.2} - {most:.2} | {user:.2} | {system:.2} | {ratio:.2} |",
+                contestant.name
+            );
+        }
+    }
+    println!("\n| server | memory of an idle flow, of 5,000 |\n|---|---:|");
+    for contestant in &contestants {
+        // One that cannot have so many connections, as it is set up, has no figure.
+        let kib = run(contestant, &load("--idle 5000")).ok();
+        let kib = kib.map_or_else(|| "-".into(), |kib| format!("{:.2} KiB", kib[0]));
+        println!("| {} | {kib} |", contestant.name);
+    }
+    Ok(())
+}
+
+/// The median, the least and the greatest.
+fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
 fn main() -> Result<(), Failure> {
     let options = options()?;
+    if let Some(ws_sip) = &options.compare {
+        return compare(ws_sip, &options);
+    }
     let server = Server::find(&options)?;
     let mut load =
         Load { poll: Poll::new()?, clients: Vec::new(), start: Clock::now(), scratch: vec![0; 64 << 10] };
 
     if options.idle > 0 {
         load.open(&server, 10)?;
-        let before = server.rss_kib()?;
+        let before = server.memory_kib()?;
         load.open(&server, options.idle)?;
-        let kib = server.rss_kib()?.saturating_sub(before);
+        let kib = server.memory_kib()?.saturating_sub(before);
+        if options.bare {
+            println!("{}", kib as f64 / options.idle as f64);
+            return Ok(());
+        }
         println!("| idle flows | {} | {:.2} KiB each |", options.idle, kib as f64 / options.idle as f64);
         return Ok(());
     }
@@ -285,6 +475,10 @@ fn main() -> Result<(), Failure> {
             let after = server.cpu()?;
             let per = |ticks: u64| ticks as f64 / 100.0 * 100_000.0 / answered as f64;
             let (user, system) = (per(after.0 - before.0), per(after.1 - before.1));
+            if options.bare {
+                println!("{user} {system}");
+                continue;
+            }
             println!(
                 "| {} | {} connections, {} in flight | CPU per 100,000: {:.2} s (user {user:.2}, system {system:.2}) | {:.0} a second |",
                 if register { "REGISTER" } else { "OPTIONS" },

@@ -52,7 +52,7 @@ impl Flow {
         let Link::Up { endpoint, out, .. } = &mut self.link else {
             return Err(SendError::Refused(ws_core::SendError::NotOpen));
         };
-        match core::str::from_utf8(message) {
+        match ws_core::utf8::validate(message) {
             Ok(text) => endpoint.send_text(text, out),
             Err(_) => endpoint.send_binary(message, out),
         }
