@@ -240,6 +240,8 @@ class Kamailio:
     def __init__(self):
         self.file = HOME / "capture.sqlite"
         with sqlite3.connect(self.file) as database:
+            # Kamailio does not wait for a lock, so a look at the rows must never keep it from adding one.
+            same(database.execute("PRAGMA journal_mode = WAL").fetchone(), ("wal",), "journal mode")
             columns = ", ".join(f'"{name}"' for name in COLUMNS)
             database.execute(f"CREATE TABLE sip_capture (id INTEGER PRIMARY KEY, {columns})")
             database.execute("CREATE TABLE version (table_name, table_version)")
