@@ -34,7 +34,8 @@ pub enum Delivery {
 #[non_exhaustive]
 pub struct Config {
     /// Payload bytes of one message, all its fragments together. Default 16 MiB: room for most uses, and
-    /// a bound for the rest. Beyond: 1009. Checked against the declared length, before the payload arrives.
+    /// a bound for the rest. Beyond: 1009. Checked against the declared length, before the payload arrives; of a
+    /// compressed message each piece that comes out, and the declared length with an eighth and 64 bytes more allowed.
     pub max_message_len: usize,
     /// Payload bytes of one data frame, or `None` (the default) for as many as the message may have.
     /// Beyond: 1009, from the header alone.
@@ -82,6 +83,11 @@ pub struct Config {
     /// Whether Pings and Pongs of the peer are reported as events. Default true. They are answered and
     /// matched either way.
     pub control_events: bool,
+    /// permessage-deflate (RFC 7692): what a server accepts and a client offers. Default `None`: messages are not
+    /// compressed, and offers are declined. Changed on an open connection, it says how messages are compressed from
+    /// then on, and `None` that they are not.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<crate::DeflateConfig>,
 }
 
 impl Default for Config {
@@ -106,6 +112,8 @@ impl Default for Config {
             accept_non_minimal_lengths: false,
             delivery: Delivery::Messages,
             control_events: true,
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 }

@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use crate::{
     Accept, AnswerError, Chunk, ClientHandshake, ClientRequest, Config, Connection, Event, Instant,
-    KeySource, Kind, Response, Role, SendBuffer, SendError, ServerConfig, ServerHandshake, StatusCode,
+    KeySource, Kind, Message, Opened, Response, Role, SendBuffer, SendError, ServerConfig, ServerHandshake,
+    StatusCode,
 };
 
 /// One WebSocket connection from its first byte to its last: the opening handshake of either role, then the
@@ -111,14 +112,14 @@ impl Endpoint {
                 return connection.poll_event(now, chunk);
             }
         };
-        if let Some(Event::Open(_)) = event {
-            self.open(now);
+        if let Some(Event::Open(opened)) = &event {
+            self.open(now, opened);
         }
         event
     }
 
     /// Goes on from a handshake that is done.
-    fn open(&mut self, now: Instant) {
+    fn open(&mut self, now: Instant, opened: &Opened) {
         let connection = match &mut self.0 {
             State::Server(handshake) => {
                 Connection::new(Role::Server, &handshake.config().connection, now, None)
@@ -128,6 +129,13 @@ impl Endpoint {
             }
             State::Open(..) => return,
         };
+        #[cfg(feature = "deflate")]
+        let connection = match opened.deflate() {
+            Some(params) => connection.with_deflate(params),
+            None => connection,
+        };
+        #[cfg(not(feature = "deflate"))]
+        let _ = opened;
         if let State::Server(handshake) = mem::replace(&mut self.0, State::Open(connection, None))
             && let State::Open(_, unsettled) = &mut self.0
         {
@@ -282,6 +290,18 @@ impl Endpoint {
     #[inline]
     pub fn send_binary(&mut self, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
         self.opened(out)?.send_binary(data, out)
+    }
+
+    /// Appends a whole message to `out` without compressing it. See [`Connection::send_uncompressed`].
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    pub fn send_uncompressed(
+        &mut self,
+        message: &Message<'_>,
+        out: &mut SendBuffer,
+    ) -> Result<(), SendError> {
+        self.opened(out)?.send_uncompressed(message, out)
     }
 
     /// Appends a part of a message as a frame of its own; `last` ends the message. See

@@ -37,6 +37,8 @@ pub enum ProtocolError {
     InvalidCloseReason,
     /// A text message is not UTF-8 (section 8.1).
     InvalidUtf8,
+    /// A compressed message is not DEFLATE data (RFC 7692, section 7.2.2, and RFC 1951).
+    InvalidDeflate,
     /// A frame beyond [`max_frame_len`](crate::Config::max_frame_len).
     FrameTooLong,
     /// A message beyond [`max_message_len`](crate::Config::max_message_len).
@@ -64,7 +66,9 @@ impl ProtocolError {
             | Self::ExpectedContinuation
             | Self::CloseTooShort
             | Self::InvalidCloseCode(_) => StatusCode::PROTOCOL_ERROR,
-            Self::InvalidCloseReason | Self::InvalidUtf8 => StatusCode::INVALID_PAYLOAD,
+            Self::InvalidCloseReason | Self::InvalidUtf8 | Self::InvalidDeflate => {
+                StatusCode::INVALID_PAYLOAD
+            }
             Self::FrameTooLong | Self::MessageTooLong => StatusCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments | Self::TooManyChunks => StatusCode::POLICY_VIOLATION,
         }
@@ -88,6 +92,7 @@ impl ProtocolError {
             Self::InvalidCloseCode(_) => "invalid close code",
             Self::InvalidCloseReason => "close reason is not UTF-8",
             Self::InvalidUtf8 => "text is not UTF-8",
+            Self::InvalidDeflate => "compressed data is corrupt",
             Self::FrameTooLong => "frame too long",
             Self::MessageTooLong => "message too long",
             Self::TooManyFragments => "message in too many fragments",

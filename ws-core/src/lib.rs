@@ -76,15 +76,20 @@
 //!
 //! - `std`: long texts are checked with the widest vectors that the processor has, which takes the standard library to
 //!   find out. Without it the crate needs `alloc`, and nothing of the operating system; it behaves the same.
+//! - `deflate`: permessage-deflate (RFC 7692), where [`Config::deflate`] asks for it. Takes the standard library.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "deflate")]
+extern crate std;
 
 mod chunk;
 mod close_payload;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod endpoint;
 mod error;
 mod event;
@@ -101,6 +106,8 @@ pub mod utf8;
 pub use chunk::Chunk;
 pub use config::{Config, Delivery, Role};
 pub use connection::Connection;
+#[cfg(feature = "deflate")]
+pub use deflate::{DeflateConfig, DeflateParams};
 pub use endpoint::Endpoint;
 pub use error::{Deadline, ProtocolError, SendError};
 pub use event::{CloseFrame, Event, Kind, Message, Outcome, Part, Side};

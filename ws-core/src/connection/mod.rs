@@ -11,6 +11,10 @@
 
 mod assembly;
 mod close;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(feature = "deflate")]
+mod inflate;
 mod pong;
 mod receive;
 mod send;
@@ -47,6 +51,9 @@ use timer::{Timer, Timers};
 /// - `2 * (max_output_len + 3,344)` for the output: what the application queued, the Pongs to a flood of Pings,
 ///   a keepalive Ping and Close frames. Pings of the application that wait take twice their length on top.
 ///
+/// Where permessage-deflate was agreed on, 300 more, and for the compression what `DeflateConfig` says. What comes out
+/// of a compressed message counts as received.
+///
 /// Nothing is reserved for lengths that are only declared, but for those 1,024 bytes once the payload has begun.
 /// A buffer that grows is there twice for the moment that it is copied in.
 #[derive(Debug)]
@@ -61,6 +68,9 @@ pub struct Connection {
     send: send::State,
     keepalive: Keepalive,
     lend_ends: LendEnds,
+    /// `Some` where it was agreed on.
+    #[cfg(feature = "deflate")]
+    deflate: Option<Box<crate::deflate::Deflate>>,
 }
 
 /// The keepalive Pings (our use of RFC 6455, section 5.5.2).
@@ -110,7 +120,19 @@ impl Connection {
             send: send::State::default(),
             keepalive: Keepalive::default(),
             lend_ends: LendEnds::new(role, config),
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
+    }
+
+    /// Compresses messages from now on as the opening handshake agreed. For a connection whose opening handshake was done
+    /// elsewhere; [`Endpoint`](crate::Endpoint) does it by itself. Before anything else is done with the connection.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, params: crate::DeflateParams) -> Self {
+        self.deflate = Some(crate::deflate::Deflate::new(self.role(), params));
+        self.send = send::State::Compressing;
+        self
     }
 
     /// Returns which half of the connection this is.
@@ -290,6 +312,10 @@ impl Connection {
     /// Drops what was received in part, and waits for the end within `close_timeout`.
     fn stop_receiving(&mut self, now: Instant) {
         self.receiver.discard();
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = &mut self.deflate {
+            deflate.stop_receiving();
+        }
         for timer in [Timer::Message, Timer::Idle, Timer::Ping, Timer::Pong] {
             self.timers.clear(timer);
         }
@@ -310,6 +336,10 @@ impl Connection {
             self.receiver.discard();
             self.pongs.clear();
             self.keepalive.stop();
+            #[cfg(feature = "deflate")]
+            {
+                self.deflate = None;
+            }
         }
     }
 }

@@ -14,11 +14,11 @@ use crate::{Chunk, Config, Delivery, Event, Instant, Kind, Message, Part, Protoc
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
     /// Payload bytes of this frame still to come.
-    remaining: u64,
+    pub(super) remaining: u64,
     /// Payload bytes that the headers of this message announced.
     message_len: u64,
     /// What is assembled of a message that does not lie whole in one chunk.
-    assembly: Assembly,
+    pub(super) assembly: Assembly,
     /// The payload of a control frame that is cut.
     control: Option<Box<CutControl>>,
     /// Frames of this message.
@@ -29,14 +29,17 @@ pub(super) struct Receiver {
     parked: [u8; MAX_HEADER_LEN],
     parked_len: u8,
     /// A code point of a text message that is cut.
-    incomplete: Incomplete,
+    pub(super) incomplete: Incomplete,
     /// The masking key as it applies to the next payload byte.
-    key: Option<[u8; 4]>,
+    pub(super) key: Option<[u8; 4]>,
     inside: Inside,
     /// The message that is under way.
-    message: Option<Kind>,
+    pub(super) message: Option<Kind>,
+    /// It is compressed.
+    #[cfg(feature = "deflate")]
+    pub(super) compressed: bool,
     /// No part of it was handed out.
-    first: bool,
+    pub(super) first: bool,
     /// The chunk that is looked at counts.
     chunk_counts: bool,
 }
@@ -49,6 +52,9 @@ const STRIDE_LEN: usize = 2048;
 /// The header of a masked frame of at most 125 bytes.
 const SHORT_HEADER_LEN: usize = 6;
 const MASK: u8 = 0x80;
+/// The reserved bit of a header that says that its message is compressed.
+#[cfg(feature = "deflate")]
+pub(super) const RSV1: u8 = 4;
 /// The 7-bit length that says that 16 bits of length follow.
 const EXTENDED: u8 = 126;
 
@@ -59,6 +65,9 @@ enum Inside {
     Header,
     /// In the payload of a data frame.
     Data { fin: bool },
+    /// In the payload of a data frame of a compressed message.
+    #[cfg(feature = "deflate")]
+    Compressed { fin: bool },
     /// In the payload of a control frame.
     Control(Opcode),
 }
@@ -91,7 +100,7 @@ impl Receiver {
     }
 
     /// Moves the key and the count over `n` bytes of payload.
-    const fn pass(&mut self, n: usize) {
+    pub(super) const fn pass(&mut self, n: usize) {
         self.remaining -= n as u64;
         if let Some(key) = self.key {
             self.key = Some(mask::rotate(key, n));
@@ -197,6 +206,15 @@ impl Connection {
                         return Ok(message);
                     }
                 }
+                #[cfg(feature = "deflate")]
+                Inside::Compressed { fin } => {
+                    if self.receiver.remaining > 0 && chunk.is_empty() && !self.is_inflating() {
+                        return self.handle_used_up(now);
+                    }
+                    if let Some(event) = self.inflate(fin, chunk)? {
+                        return Ok(Some(event));
+                    }
+                }
                 Inside::Control(opcode) => {
                     let Some(payload) = self.control_payload(chunk) else {
                         return self.handle_used_up(now);
@@ -225,13 +243,27 @@ impl Connection {
             return Ok(None);
         };
         chunk.skip(len);
-        if header.rsv != 0 {
+        if header.rsv != 0 && !self.may_compress(header) {
             return Err(ProtocolError::ReservedBits);
         }
         match (self.role(), header.key) {
             (Role::Server, None) if !self.config.accept_unmasked => Err(ProtocolError::Unmasked),
             (Role::Client, Some(_)) => Err(ProtocolError::Masked),
             _ => Ok(Some(header)),
+        }
+    }
+
+    /// Whether the reserved bits of `header` say that its message is compressed, and it may be (RFC 7692, section 6).
+    #[cold]
+    fn may_compress(&self, header: Header) -> bool {
+        #[cfg(feature = "deflate")]
+        return header.rsv == RSV1
+            && matches!(header.opcode, Opcode::Text | Opcode::Binary)
+            && self.deflate.is_some();
+        #[cfg(not(feature = "deflate"))]
+        {
+            let _ = header;
+            false
         }
     }
 
@@ -282,7 +314,7 @@ impl Connection {
         if config.max_frame_len.is_some_and(|max| header.len > max as u64) {
             return Err(ProtocolError::FrameTooLong);
         }
-        if header.opcode != Opcode::Continuation {
+        if header.opcode != Opcode::Continuation && header.rsv == 0 {
             if header.len > config.max_message_len as u64 {
                 return Err(ProtocolError::MessageTooLong);
             }
@@ -302,6 +334,10 @@ impl Connection {
             receiver.first = true;
             receiver.fragments = 0;
             receiver.message_len = 0;
+            #[cfg(feature = "deflate")]
+            {
+                receiver.compressed = header.rsv != 0;
+            }
             if self.config.delivery == Delivery::Messages {
                 receiver.assembly.start(kind);
             }
@@ -312,12 +348,23 @@ impl Connection {
             return Err(ProtocolError::TooManyFragments);
         }
         receiver.message_len = receiver.message_len.saturating_add(header.len);
-        if receiver.message_len > self.config.max_message_len as u64 {
+        #[cfg(feature = "deflate")]
+        let (max, inside) = if receiver.compressed {
+            (
+                crate::deflate::max_deflated_len(self.config.max_message_len),
+                Inside::Compressed { fin: header.fin },
+            )
+        } else {
+            (self.config.max_message_len, Inside::Data { fin: header.fin })
+        };
+        #[cfg(not(feature = "deflate"))]
+        let (max, inside) = (self.config.max_message_len, Inside::Data { fin: header.fin });
+        if receiver.message_len > max as u64 {
             return Err(ProtocolError::MessageTooLong);
         }
         receiver.remaining = header.len;
         receiver.key = header.key;
-        receiver.inside = Inside::Data { fin: header.fin };
+        receiver.inside = inside;
         Ok(())
     }
 
@@ -425,7 +472,7 @@ impl Connection {
     }
 
     /// Ends the frame if all its payload came; returns whether that ends the message, which is then whole.
-    fn end_frame(&mut self, fin: bool) -> Result<bool, ProtocolError> {
+    pub(super) fn end_frame(&mut self, fin: bool) -> Result<bool, ProtocolError> {
         let receiver = &mut self.receiver;
         if receiver.remaining > 0 {
             return Ok(false);

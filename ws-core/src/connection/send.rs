@@ -1,13 +1,43 @@
 use super::{Connection, Timer};
 use crate::close_payload::encode_close;
 use crate::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
-use crate::{Instant, Kind, SendBuffer, SendError, StatusCode, mask};
+use crate::{Instant, Kind, Message, SendBuffer, SendError, StatusCode, mask};
 
 /// What the application is in the middle of sending.
 #[derive(Debug, Default)]
-pub(super) struct State {
-    /// The kind of the message that is sent in parts and not finished.
-    message: Option<Kind>,
+pub(super) enum State {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// Nothing; whole messages are compressed.
+    #[cfg(feature = "deflate")]
+    Compressing,
+    /// A message in parts, of this kind.
+    Parts(Kind),
+    /// The same, and compressed.
+    #[cfg(feature = "deflate")]
+    CompressedParts(Kind),
+}
+
+impl State {
+    /// Returns the kind of the message that is sent in parts and not finished.
+    const fn started(&self) -> Option<Kind> {
+        match *self {
+            Self::Idle => None,
+            Self::Parts(kind) => Some(kind),
+            #[cfg(feature = "deflate")]
+            Self::Compressing => None,
+            #[cfg(feature = "deflate")]
+            Self::CompressedParts(kind) => Some(kind),
+        }
+    }
+}
+
+const fn opcode_of(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
 }
 
 impl Connection {
@@ -43,15 +73,35 @@ impl Connection {
         out: &mut SendBuffer,
     ) -> Result<(), SendError> {
         self.check_open()?;
-        let opcode = match self.send.message {
+        let opcode = match self.send.started() {
             Some(started) if started != kind => return Err(SendError::KindMismatch),
             Some(_) => Opcode::Continuation,
-            None if kind == Kind::Text => Opcode::Text,
-            None => Opcode::Binary,
+            None => opcode_of(kind),
         };
+        #[cfg(feature = "deflate")]
+        if matches!(self.send, State::Compressing | State::CompressedParts(_)) && self.compresses() {
+            return self.send_compressed_part(opcode, kind, data, last, out);
+        }
         self.append(Header { fin: last, rsv: 0, opcode, key: None, len: data.len() as u64 }, data, out)?;
-        self.send.message = if last { None } else { Some(kind) };
+        self.send = if last { self.idle() } else { State::Parts(kind) };
         Ok(())
+    }
+
+    /// Appends a whole message to `out` in one frame, and does not compress it where permessage-deflate was agreed on: for
+    /// what holds a secret beside what others may choose, and for what is compressed already.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    pub fn send_uncompressed(
+        &mut self,
+        message: &Message<'_>,
+        out: &mut SendBuffer,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.send.started().is_some() {
+            return Err(SendError::MessageInProgress);
+        }
+        self.append_message(opcode_of(message.kind()), message.as_bytes(), out)
     }
 
     /// Queues a Ping with at most 125 bytes of Application data, before the data that wait. Its Pong comes as
@@ -101,9 +151,30 @@ impl Connection {
     #[inline]
     fn send_message(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
         self.check_open()?;
-        if self.send.message.is_some() {
-            return Err(SendError::MessageInProgress);
+        match self.send {
+            State::Idle => self.append_message(opcode, data, out),
+            #[cfg(feature = "deflate")]
+            State::Compressing => self.send_compressed(opcode, data, out),
+            _ => Err(SendError::MessageInProgress),
         }
+    }
+
+    /// The state between messages.
+    pub(super) fn idle(&self) -> State {
+        #[cfg(feature = "deflate")]
+        if self.deflate.is_some() {
+            return State::Compressing;
+        }
+        State::Idle
+    }
+
+    #[inline]
+    pub(super) fn append_message(
+        &mut self,
+        opcode: Opcode,
+        data: &[u8],
+        out: &mut SendBuffer,
+    ) -> Result<(), SendError> {
         self.append(Header { fin: true, rsv: 0, opcode, key: None, len: data.len() as u64 }, data, out)
     }
 
@@ -120,13 +191,13 @@ impl Connection {
     }
 
     #[inline]
-    fn check_fits(&self, payload_len: usize, out: &SendBuffer) -> Result<(), SendError> {
+    pub(super) fn check_fits(&self, payload_len: usize, out: &SendBuffer) -> Result<(), SendError> {
         let len = payload_len.saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
         if len > self.config.max_output_len { Err(SendError::OutputFull) } else { Ok(()) }
     }
 
     #[inline]
-    fn write(&mut self, mut header: Header, data: &[u8], out: &mut SendBuffer) {
+    pub(super) fn write(&mut self, mut header: Header, data: &[u8], out: &mut SendBuffer) {
         match &mut self.keys {
             None => {
                 let (bytes, len) = header.write();

@@ -31,6 +31,12 @@ pub struct ClientHandshake {
     /// The subprotocols offered, as a list.
     offered: String,
     subprotocol_required: bool,
+    /// What was offered.
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::DeflateConfig>,
+    /// What the 101 agrees to of that.
+    #[cfg(feature = "deflate")]
+    agreed: Option<crate::DeflateParams>,
 }
 
 #[derive(Debug)]
@@ -52,7 +58,11 @@ impl ClientHandshake {
     /// nonce of its `Sec-WebSocket-Key`.
     #[must_use]
     pub fn new(request: &ClientRequest, config: &Arc<Config>, keys: &mut KeySource, now: Instant) -> Self {
-        let (raw, key) = request.write(keys.next_nonce());
+        #[cfg(feature = "deflate")]
+        let extensions = config.deflate.as_ref().map(super::deflate::offer).unwrap_or_default();
+        #[cfg(not(feature = "deflate"))]
+        let extensions = [];
+        let (raw, key) = request.write(keys.next_nonce(), &extensions);
         Self {
             state: State::Reading(HeadReader::new(Kind::Response, config)),
             deadline: config.opening_handshake_timeout.map_or(Instant::NEVER, |timeout| now + timeout),
@@ -61,6 +71,10 @@ impl ClientHandshake {
             expected: accept_for(&key),
             offered: request.subprotocol_list().into(),
             subprotocol_required: request.is_subprotocol_required(),
+            #[cfg(feature = "deflate")]
+            deflate: config.deflate,
+            #[cfg(feature = "deflate")]
+            agreed: None,
         }
     }
 
@@ -190,8 +204,15 @@ impl ClientHandshake {
         let fault = match status {
             101 if minor == 0 => ResponseFault::Head(HeadError::Version),
             101 => match check(reader.head(), &self.expected, &self.offered, self.subprotocol_required) {
-                None => return true,
-                Some(fault) => fault,
+                Ok(extension) => {
+                    #[cfg(feature = "deflate")]
+                    let extension = extension && !self.agree();
+                    if !extension {
+                        return true;
+                    }
+                    ResponseFault::Extension
+                }
+                Err(fault) => fault,
             },
             // RFC 9110, section 15.2: a client passes over those that it did not expect.
             100..=199 => {
@@ -214,11 +235,24 @@ impl ClientHandshake {
         false
     }
 
+    /// Whether the extensions in the 101 are an answer to what was offered.
+    #[cfg(feature = "deflate")]
+    fn agree(&mut self) -> bool {
+        let State::Reading(reader) = &self.state else { return false };
+        let Some(config) = &self.deflate else { return false };
+        let agreed = super::deflate::agree(config, reader.head());
+        self.agreed = agreed.flatten();
+        agreed.is_some()
+    }
+
     fn open(&mut self) -> Option<Event<'static>> {
         let State::Reading(reader) = mem::replace(&mut self.state, State::Open) else { return None };
         let response = ResponseHead::new(reader.into_head());
         let request = mem::take(&mut self.request);
-        Some(Event::Open(Box::new(Opened::client(request, response))))
+        let opened = Opened::client(request, response);
+        #[cfg(feature = "deflate")]
+        let opened = opened.with_deflate(self.agreed);
+        Some(Event::Open(Box::new(opened)))
     }
 
     fn reject(&mut self, fault: ResponseFault) {
@@ -241,8 +275,13 @@ impl ClientHandshake {
     }
 }
 
-/// Checks a 101 (section 4.1, the second list).
-fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str, required: bool) -> Option<ResponseFault> {
+/// Checks a 101 (section 4.1, the second list) but for its extensions; returns whether it names any.
+fn check(
+    head: &Head,
+    expected: &[u8; ACCEPT_LEN],
+    offered: &str,
+    required: bool,
+) -> Result<bool, ResponseFault> {
     let (mut upgrade, mut connection, mut accept) = (None, false, None);
     let (mut subprotocol, mut extension) = (None, false);
     // Whether a field that may be there once was repeated.
@@ -260,27 +299,24 @@ fn check(head: &Head, expected: &[u8; ACCEPT_LEN], offered: &str, required: bool
         }
     }
     if upgrade_again || !upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
-        return Some(ResponseFault::Upgrade);
+        return Err(ResponseFault::Upgrade);
     }
     if !connection {
-        return Some(ResponseFault::Connection);
+        return Err(ResponseFault::Connection);
     }
     if accept_again || accept != Some(expected) {
-        return Some(ResponseFault::Accept);
-    }
-    if extension {
-        return Some(ResponseFault::Extension);
+        return Err(ResponseFault::Accept);
     }
     let is_offered = |name: &[u8]| {
         offered.split(',').any(|own| !own.is_empty() && own.trim_ascii_start().as_bytes() == name)
     };
     if subprotocol_again || subprotocol.is_some_and(|name| !is_offered(name)) {
-        return Some(ResponseFault::Subprotocol);
+        return Err(ResponseFault::Subprotocol);
     }
     if required && subprotocol.is_none() {
-        return Some(ResponseFault::NoSubprotocol);
+        return Err(ResponseFault::NoSubprotocol);
     }
-    None
+    Ok(extension)
 }
 
 /// What is wrong with a response to an opening handshake.

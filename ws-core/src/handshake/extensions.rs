@@ -14,14 +14,17 @@ pub struct Extension {
 }
 
 /// Parses the value of one header field, adding to `into` in order. Elements that are malformed are left out,
-/// which declines them: reading goes on after the next comma that is not quoted.
-pub(super) fn parse(mut value: &[u8], into: &mut Vec<Extension>) {
+/// which declines them: reading goes on after the next comma that is not quoted. Returns whether all were well formed.
+pub(super) fn parse(mut value: &[u8], into: &mut Vec<Extension>) -> bool {
+    let mut good = true;
     loop {
         let (element, rest) = split_unquoted(value, b',');
-        if let Some(extension) = parse_one(element) {
-            into.push(extension);
+        match parse_one(element) {
+            Some(extension) => into.push(extension),
+            // Empty elements of a list mean nothing (RFC 9110, section 5.6.1).
+            None => good &= trim(element).is_empty(),
         }
-        let Some(rest) = rest else { return };
+        let Some(rest) = rest else { return good };
         value = rest;
     }
 }

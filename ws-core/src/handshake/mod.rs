@@ -3,6 +3,8 @@
 mod body;
 mod check;
 mod client;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod extensions;
 mod fields;
 mod head;

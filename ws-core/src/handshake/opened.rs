@@ -6,7 +6,11 @@ use super::response::ResponseHead;
 
 /// What an opening handshake ended in: both heads, and the subprotocol that they agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened(Heads);
+pub struct Opened {
+    heads: Heads,
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::DeflateParams>,
+}
 
 /// The peer's head parsed, ours as it went out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,22 +21,35 @@ enum Heads {
 }
 
 impl Opened {
+    const fn new(heads: Heads) -> Self {
+        Self {
+            heads,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn with_deflate(self, deflate: Option<crate::DeflateParams>) -> Self {
+        Self { heads: self.heads, deflate }
+    }
+
     pub(super) const fn server(
         request: Request,
         response: Vec<u8>,
         subprotocol: Option<Range<usize>>,
     ) -> Self {
-        Self(Heads::Server(request, response, subprotocol))
+        Self::new(Heads::Server(request, response, subprotocol))
     }
 
     pub(super) const fn client(request: Vec<u8>, response: ResponseHead) -> Self {
-        Self(Heads::Client(request, response))
+        Self::new(Heads::Client(request, response))
     }
 
     /// Returns the subprotocol in use, if one was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.heads {
             Heads::Server(_, response, range) => {
                 range.clone().and_then(|range| response.get(range)).map(text)
             }
@@ -40,10 +57,17 @@ impl Opened {
         }
     }
 
+    /// Returns how messages may be compressed, if permessage-deflate was agreed on.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn deflate(&self) -> Option<crate::DeflateParams> {
+        self.deflate
+    }
+
     /// Returns the client's request, in a server.
     #[must_use]
     pub const fn request(&self) -> Option<&Request> {
-        match &self.0 {
+        match &self.heads {
             Heads::Server(request, ..) => Some(request),
             Heads::Client(..) => None,
         }
@@ -52,7 +76,7 @@ impl Opened {
     /// Returns the server's response, in a client.
     #[must_use]
     pub const fn response(&self) -> Option<&ResponseHead> {
-        match &self.0 {
+        match &self.heads {
             Heads::Client(_, response) => Some(response),
             Heads::Server(..) => None,
         }
@@ -61,7 +85,7 @@ impl Opened {
     /// Returns the head of the request verbatim, whoever sent it.
     #[must_use]
     pub fn raw_request(&self) -> &[u8] {
-        match &self.0 {
+        match &self.heads {
             Heads::Server(request, ..) => request.raw(),
             Heads::Client(request, _) => request,
         }
@@ -70,7 +94,7 @@ impl Opened {
     /// Returns the head of the response verbatim, whoever sent it.
     #[must_use]
     pub fn raw_response(&self) -> &[u8] {
-        match &self.0 {
+        match &self.heads {
             Heads::Server(_, response, _) => response,
             Heads::Client(_, response) => response.raw(),
         }

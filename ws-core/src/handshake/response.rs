@@ -62,17 +62,19 @@ impl Response {
     }
 }
 
-/// Writes the 101 (RFC 6455, section 4.2.2) and returns it, and where in it the subprotocol stands.
+/// Writes the 101 (RFC 6455, section 4.2.2), `fields` being whole lines, and returns it, and where in it the subprotocol
+/// stands.
 pub(super) fn write_switching(
     accept: &[u8; ACCEPT_LEN],
     subprotocol: Option<&String>,
-    fields: [&[u8]; 2],
+    fields: [&[u8]; 3],
 ) -> (Vec<u8>, Option<Range<usize>>) {
     const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
         Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
     const PROTOCOL: &[u8] = b"\r\nSec-WebSocket-Protocol: ";
     let protocol_len = subprotocol.map_or(0, |name| PROTOCOL.len() + name.len());
-    let len = START.len() + accept.len() + protocol_len + 2 + fields[0].len() + fields[1].len() + 2;
+    let fields_len = fields[0].len() + fields[1].len() + fields[2].len();
+    let len = START.len() + accept.len() + protocol_len + 2 + fields_len + 2;
     let mut out = Vec::with_capacity(len);
     out.extend_from_slice(START);
     out.extend_from_slice(accept);
@@ -83,8 +85,9 @@ pub(super) fn write_switching(
         start..out.len()
     });
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(fields[0]);
-    out.extend_from_slice(fields[1]);
+    for field in fields {
+        out.extend_from_slice(field);
+    }
     out.extend_from_slice(b"\r\n");
     debug_assert_eq!(out.len(), len);
     (out, subprotocol)

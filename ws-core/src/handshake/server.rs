@@ -42,7 +42,7 @@ use crate::{Chunk, Connection, Deadline, Event, Instant, Outcome, SendBuffer};
 /// | `Origin` not accepted, or repeated | 403 |
 /// | subprotocol required and none in common | 400 |
 ///
-/// Extension offers are declined.
+/// Extension offers are declined, but for permessage-deflate where the settings want it.
 #[derive(Debug)]
 pub struct ServerHandshake {
     config: Arc<ServerConfig>,
@@ -388,11 +388,21 @@ impl ServerHandshake {
             Subprotocol::None => None,
             Subprotocol::Named(name) => Some(name),
         };
-        let fields = [self.config.headers.as_bytes(), accept.headers.as_bytes()];
+        #[cfg(feature = "deflate")]
+        let (deflate, extension) = match &self.config.connection.deflate {
+            Some(config) => super::deflate::accept(config, &request),
+            None => (None, Vec::new()),
+        };
+        #[cfg(not(feature = "deflate"))]
+        let extension = [];
+        let fields = [&extension[..], self.config.headers.as_bytes(), accept.headers.as_bytes()];
         let (out, subprotocol) = response::write_switching(&accept_for(&proposal.key), subprotocol, fields);
         self.response.clone_from(&out);
         self.response_due = true;
-        self.state = State::Accepted { opened: Box::new(Opened::server(request, out, subprotocol)), parked };
+        let opened = Opened::server(request, out, subprotocol);
+        #[cfg(feature = "deflate")]
+        let opened = opened.with_deflate(deflate);
+        self.state = State::Accepted { opened: Box::new(opened), parked };
     }
 
     fn open(&mut self) -> Option<Event<'static>> {

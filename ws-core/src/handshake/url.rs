@@ -194,13 +194,13 @@ impl ClientRequest {
         &self.subprotocols
     }
 
-    /// Writes the request (section 4.1) and returns it with its key.
-    pub(super) fn write(&self, nonce: [u8; 16]) -> (Vec<u8>, [u8; KEY_LEN]) {
+    /// Writes the request (section 4.1), with `extensions` as a whole line, and returns it with its key.
+    pub(super) fn write(&self, nonce: [u8; 16], extensions: &[u8]) -> (Vec<u8>, [u8; KEY_LEN]) {
         let mut key = [0; KEY_LEN];
         encode(&nonce, &mut key);
         let fields = self.headers.as_bytes();
         let own = self.target.len() + self.authority.len() + self.subprotocols.len() + self.origin.len();
-        let mut out = Vec::with_capacity(own + fields.len() + 200);
+        let mut out = Vec::with_capacity(own + fields.len() + extensions.len() + 200);
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         put(&[
             b"GET ",
@@ -217,7 +217,7 @@ impl ClientRequest {
         if !self.origin.is_empty() {
             put(&[b"Origin: ", self.origin.as_bytes(), b"\r\n"]);
         }
-        put(&[fields, b"\r\n"]);
+        put(&[extensions, fields, b"\r\n"]);
         (out, key)
     }
 }

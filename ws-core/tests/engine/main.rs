@@ -6,6 +6,8 @@ mod any_split;
 mod chunking;
 mod closing;
 mod deadlines;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod frame_rules;
 mod handover;
 mod keepalive;

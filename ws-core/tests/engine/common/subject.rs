@@ -21,6 +21,14 @@ impl Subject {
         Self { conn, out: SendBuffer::new(), now, closed: None }
     }
 
+    /// One that agreed on permessage-deflate.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn deflating(role: Role, config: Config, params: ws_core::DeflateParams) -> Self {
+        let mut subject = Self::new(role, config);
+        subject.conn = subject.conn.with_deflate(params);
+        subject
+    }
+
     /// Encodes frames as this endpoint's peer would, masked if that is a client.
     pub(crate) fn encode(&self, frames: &[Frame]) -> Vec<u8> {
         encode_for(self.conn.role(), frames)

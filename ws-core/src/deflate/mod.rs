@@ -1,0 +1,101 @@
+//! permessage-deflate (RFC 7692): what two endpoints agree on, and the compression of their messages.
+//!
+//! Nothing here is part of a connection that did not agree on it, but for one empty pointer.
+
+mod codec;
+mod config;
+mod inflow;
+mod outflow;
+mod params;
+mod spare;
+
+pub use config::DeflateConfig;
+pub use params::DeflateParams;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::{ProtocolError, Role};
+use inflow::Inflow;
+use outflow::Outflow;
+
+/// The four bytes that each message ends with, and that are left out on the wire (section 7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// What a connection that agreed on permessage-deflate keeps: both directions, each without memory until the first
+/// compressed message.
+#[derive(Debug)]
+pub(crate) struct Deflate {
+    inflow: Inflow,
+    outflow: Outflow,
+}
+
+impl Deflate {
+    pub(crate) fn new(role: Role, params: DeflateParams) -> Box<Self> {
+        let server = (params.server_max_window_bits, !params.server_no_context_takeover);
+        let client = (params.client_max_window_bits, !params.client_no_context_takeover);
+        let ((own_bits, own_takeover), (peer_bits, peer_takeover)) = match role {
+            Role::Server => (server, client),
+            Role::Client => (client, server),
+        };
+        Box::new(Self {
+            inflow: Inflow::new(peer_bits, peer_takeover),
+            outflow: Outflow::new(own_bits, own_takeover),
+        })
+    }
+
+    /// Decompresses some of `input` into `out` and returns how much of each was used; `out` full: there may be more.
+    pub(crate) fn inflate(
+        &mut self,
+        input: &[u8],
+        out: &mut [u8],
+        max_message_len: usize,
+    ) -> Result<(usize, usize), ProtocolError> {
+        self.inflow.inflate(input, out, max_message_len)
+    }
+
+    /// Decompresses the end of a message as [`inflate`](Self::inflate) does its payload; `true`: that was all.
+    pub(crate) fn inflate_tail(
+        &mut self,
+        out: &mut [u8],
+        max_message_len: usize,
+    ) -> Result<(usize, bool), ProtocolError> {
+        self.inflow.inflate_tail(out, max_message_len)
+    }
+
+    /// Whether the last call filled its `out`, so that there may be more without further input.
+    pub(crate) const fn is_more(&self) -> bool {
+        self.inflow.is_more()
+    }
+
+    /// Returns how many bytes of the message that is received came out.
+    pub(crate) const fn produced(&self) -> usize {
+        self.inflow.produced()
+    }
+
+    /// Ends a message that was received.
+    pub(crate) fn end_received(&mut self) {
+        self.inflow.end_message();
+    }
+
+    /// Compresses a part of a message; `last` ends it.
+    pub(crate) fn deflate(&mut self, level: u8, data: &[u8], last: bool) -> Vec<u8> {
+        self.outflow.deflate(level, data, last)
+    }
+
+    /// Gives up what only receiving needs.
+    pub(crate) fn stop_receiving(&mut self) {
+        self.inflow.stop();
+    }
+}
+
+/// Returns the most bytes that `len` may be compressed to: a compressor that knows no better spends 9 bits on a byte.
+pub(crate) const fn max_deflated_len(len: usize) -> usize {
+    len.saturating_add(len / 8).saturating_add(64)
+}
+
+impl From<codec::Corrupt> for ProtocolError {
+    fn from(_: codec::Corrupt) -> Self {
+        Self::InvalidDeflate
+    }
+}
