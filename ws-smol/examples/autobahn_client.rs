@@ -1,7 +1,7 @@
 //! Runs all cases of a fuzzing server of the Autobahn|Testsuite, and has it write its reports.
 //!
 //! ```text
-//! autobahn_client URL
+//! autobahn_client URL [--deflate]
 //! ```
 
 #[path = "common/args.rs"]
@@ -11,6 +11,9 @@ mod echo;
 
 use core::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use ws_smol::ClientBuilder;
 
 const AGENT: &str = "ws-smol";
 
@@ -22,10 +25,13 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let url = args::url()?;
+    let (url, config) = args::fuzzing_server()?;
+    let config = Arc::new(config);
     let count = count(&url).await.map_err(|error| format!("{url}: {error}"))?;
     for case in 1..=count {
-        let mut ws = ws_smol::connect(&format!("{url}/runCase?case={case}&agent={AGENT}"))
+        let mut ws = ClientBuilder::new(&format!("{url}/runCase?case={case}&agent={AGENT}"))
+            .config(Arc::clone(&config))
+            .connect()
             .await
             .map_err(|error| format!("case {case}: {error}"))?;
         // Many cases end in a failure on purpose; the judge is the server.

@@ -44,6 +44,13 @@ impl Message {
         }
     }
 
+    pub(crate) fn lend(&self) -> MessageRef<'_> {
+        match self {
+            Self::Text(text) => MessageRef::Text(Cow::Borrowed(text)),
+            Self::Binary(data) => MessageRef::Binary(Cow::Borrowed(data)),
+        }
+    }
+
     /// Returns the text, if this is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

@@ -243,6 +243,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.send_with(move |endpoint, out| endpoint.send_binary(data, out))
     }
 
+    /// Sends a message as it is, also where permessage-deflate was agreed on: one that holds a secret beside what others
+    /// may choose, or that is compressed already. See [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_uncompressed(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_uncompressed(&message.lend(), out))
+    }
+
     /// Sends a part of a message, as a fragment; `last` ends the message. A text may be cut anywhere.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use ws_core::Kind;
@@ -39,6 +41,13 @@ impl Message {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(data) => data,
+        }
+    }
+
+    pub(crate) fn lend(&self) -> MessageRef<'_> {
+        match self {
+            Self::Text(text) => MessageRef::Text(Cow::Borrowed(text)),
+            Self::Binary(data) => MessageRef::Binary(Cow::Borrowed(data)),
         }
     }
 

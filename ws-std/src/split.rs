@@ -135,6 +135,14 @@ impl<S: Transport> Writer<S> {
         self.driver.send_binary(data)
     }
 
+    /// Sends a message as it is. See [`WebSocket::send_uncompressed`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_uncompressed(&mut self, message: Message) -> Result<(), Error> {
+        self.driver.send_uncompressed(&message)
+    }
+
     /// Sends a part of a message. See [`WebSocket::send_part`].
     ///
     /// # Errors

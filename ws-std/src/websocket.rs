@@ -187,6 +187,15 @@ impl<S: Transport> WebSocket<S> {
         self.driver.send_binary(data)
     }
 
+    /// Sends a message as it is, also where permessage-deflate was agreed on: one that holds a secret beside what others
+    /// may choose, or that is compressed already. See [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(&mut self, message: Message) -> Result<(), Error> {
+        self.driver.send_uncompressed(&message)
+    }
+
     /// Sends a part of a message as a frame of its own; `last` ends the message. A text may be cut anywhere.
     ///
     /// # Errors

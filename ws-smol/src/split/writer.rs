@@ -86,6 +86,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
         self.send_with(move |endpoint, out| endpoint.send_binary(data, out))
     }
 
+    /// As [`WebSocket::send_uncompressed`](crate::WebSocket::send_uncompressed).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_uncompressed(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_uncompressed(&message.lend(), out))
+    }
+
     /// As [`WebSocket::send_part`](crate::WebSocket::send_part).
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub(crate) fn server() -> Result<Server, Error> {
             Arg::Long("subprotocol") => config.subprotocols.push(parser.value()?.string()?),
             Arg::Long("require-origin") => require_origin = true,
             Arg::Long("allow-origin") => allowed.push(parser.value()?.parse::<Origin>()?),
-            Arg::Long("deflate") => return Err(no_deflate()),
+            Arg::Long("deflate") => compress(&mut limits)?,
             other => return Err(other.unexpected()),
         }
     }
@@ -77,7 +77,7 @@ pub(crate) fn client() -> Result<Client, Error> {
             Arg::Long("subprotocol") => subprotocols.push(parser.value()?.string()?),
             Arg::Long("origin") => origin = Some(parser.value()?.string()?),
             Arg::Long("max-message-len") => config.max_message_len = number(&mut parser)?,
-            Arg::Long("deflate") => return Err(no_deflate()),
+            Arg::Long("deflate") => compress(&mut config)?,
             Arg::Value(value) if url.is_none() => url = Some(value.string()?),
             other => return Err(other.unexpected()),
         }
@@ -86,17 +86,21 @@ pub(crate) fn client() -> Result<Client, Error> {
     Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config })
 }
 
-/// Reads the command line of `autobahn_client`: the URL of the fuzzing server, without a slash at its end.
-pub(crate) fn url() -> Result<String, Error> {
+/// Reads the command line of `autobahn_client`: the URL of the fuzzing server, without a slash at its end, and settings.
+pub(crate) fn fuzzing_server() -> Result<(String, Config), Error> {
     let mut parser = Parser::from_env();
-    let mut url = None;
+    let (mut url, mut config) = (None, Config::default());
+    // Two cases send 4 MiB in fragments of 64 bytes.
+    config.max_fragments = 100_000;
     while let Some(arg) = parser.next()? {
         match arg {
+            Arg::Long("deflate") => compress(&mut config)?,
             Arg::Value(value) if url.is_none() => url = Some(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(url.ok_or("the URL is missing")?.trim_end_matches('/').to_owned())
+    let_echo_fit(&mut config);
+    Ok((url.ok_or("the URL is missing")?.trim_end_matches('/').to_owned(), config))
 }
 
 /// Says in one line why the program ends, and how it is used.
@@ -121,6 +125,17 @@ fn let_echo_fit(config: &mut Config) {
     config.max_output_len = config.max_output_len.max(config.max_message_len.saturating_add(64 * 1024));
 }
 
-fn no_deflate() -> Error {
-    "--deflate: permessage-deflate is not there yet".into()
+/// Agrees to compress messages, however short, as shortly as the peer lets it.
+#[cfg(feature = "deflate")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
+fn compress(config: &mut Config) -> Result<(), Error> {
+    let mut deflate = ws_core::DeflateConfig::with_context_takeover();
+    deflate.min_len = 0;
+    config.deflate = Some(deflate);
+    Ok(())
+}
+
+#[cfg(not(feature = "deflate"))]
+fn compress(_: &mut Config) -> Result<(), Error> {
+    Err("--deflate: built without the feature deflate".into())
 }

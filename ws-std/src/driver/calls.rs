@@ -73,6 +73,11 @@ impl<S: Transport> Driver<S> {
         self.send(&mut |endpoint, _, output| endpoint.send_binary(data, output))
     }
 
+    pub(crate) fn send_uncompressed(&self, message: &Message) -> Result<(), Error> {
+        let message = message.lend();
+        self.send(&mut |endpoint, _, output| endpoint.send_uncompressed(&message, output))
+    }
+
     pub(crate) fn send_part(&self, kind: Kind, data: &[u8], last: bool) -> Result<(), Error> {
         self.send(&mut |endpoint, _, output| endpoint.send_part(kind, data, last, output))
     }
