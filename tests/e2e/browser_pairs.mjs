@@ -18,7 +18,8 @@ const TEXT = "Grüße, 你好 👋\r\nsecond line";
 const [PING, PONG] = [1, 5]; // seconds: between keepalives, and for their answers
 
 const keepalive = ["--ws-ping-interval", PING, "--ws-pong-timeout", PONG];
-const server = await new WsSip("ws-sip", program, ...keepalive, "--mi-http", "127.0.0.1:0").start();
+const options = [...keepalive, "--ws-compression", "yes", "--mi-http", "127.0.0.1:0"];
+const server = await new WsSip("ws-sip", program, ...options).start();
 
 // The first to connect, and so the first to be found silent.
 const silent = new WebSocket(server.url, "sip", { origin: "http://page.example", autoPong: false });
@@ -44,6 +45,7 @@ try {
       await agent.do("register");
       await agent.event("registered");
     }
+    await server.server.line(/ flow-opened .* extension=permessage-deflate/);
   });
   for (const [at, [from, to]] of pairings.entries()) {
     await check(`${from.kind} to ${to.kind}: OPTIONS, MESSAGE, a call with sound both ways, BYE`, async () => {

@@ -14,9 +14,18 @@ pub(crate) fn report(event: &FlowEvent<'_>, log: Log) {
     match event {
         FlowEvent::Opened { flow, ends, opened } => {
             let resource = opened.request().map_or("", |request| request.target());
-            let fields: Fields<'_, 4> =
-                [("flow", flow), ("peer", &ends.peer), ("local", &ends.local), ("resource", &resource)];
-            log.write(Level::Info, "flow-opened", &fields);
+            let fields: Fields<'_, 5> = [
+                ("flow", flow),
+                ("peer", &ends.peer),
+                ("local", &ends.local),
+                ("resource", &resource),
+                ("extension", &"permessage-deflate"),
+            ];
+            #[cfg(feature = "deflate")]
+            let compressed = opened.deflate().is_some();
+            #[cfg(not(feature = "deflate"))]
+            let compressed = false;
+            log.write(Level::Info, "flow-opened", &fields[..if compressed { 5 } else { 4 }]);
         }
         FlowEvent::TrunkOpened { flow, ends } => {
             let fields: Fields<'_, 3> = [("flow", flow), ("peer", &ends.peer), ("local", &ends.local)];

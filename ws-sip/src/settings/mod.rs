@@ -55,6 +55,10 @@ pub struct Settings {
     pub ws_pong_timeout: Duration,
     /// Bytes of one SIP message. Default 256 KiB; beyond: 1009.
     pub ws_max_message_len: usize,
+    /// Whether messages may be compressed with permessage-deflate (RFC 7692), each for itself, in both roles: what the peer
+    /// agrees to. Default no: it costs more time than it saves where the network is not the limit.
+    #[cfg(feature = "deflate")]
+    pub ws_compression: bool,
     /// Connections at once; a further one is answered 503. Default 65,536.
     pub ws_max_connections: usize,
     /// Connections at once from one address, with IPv6 from one /64; a further one is answered 503. Default 0: any
@@ -117,6 +121,8 @@ impl Default for Settings {
             ws_ping_interval: Duration::from_secs(30),
             ws_pong_timeout: Duration::from_secs(10),
             ws_max_message_len: 256 << 10,
+            #[cfg(feature = "deflate")]
+            ws_compression: false,
             ws_max_connections: 65_536,
             ws_max_connections_per_address: 0,
             workers: 1,
@@ -234,6 +240,8 @@ mod tests {
             ("ws_ping_interval", "0"),
             ("ws_pong_timeout", "3"),
             ("ws_max_message_len", "1000"),
+            #[cfg(feature = "deflate")]
+            ("ws_compression", "yes"),
             ("ws_max_connections", "5"),
             ("ws_max_connections_per_address", "2"),
             ("workers", "2"),

@@ -130,6 +130,14 @@ pub const PARAMETERS: &[Parameter] = &[
             put(&mut settings.ws_max_message_len, value.parse().ok().filter(|&len| len > 0))
         },
     },
+    #[cfg(feature = "deflate")]
+    Parameter {
+        name: "ws_compression",
+        value: "yes|no",
+        help: "compress messages with permessage-deflate where the peer can (no)",
+        kind: Kind::Flag,
+        set: |settings, value| put(&mut settings.ws_compression, boolean(value)),
+    },
     Parameter {
         name: "ws_max_connections",
         value: "N",

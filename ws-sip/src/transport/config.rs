@@ -35,6 +35,10 @@ impl Configs {
             timeout => timeout,
         };
         connection.control_events = false;
+        #[cfg(feature = "deflate")]
+        if settings.ws_compression {
+            connection.deflate = Some(ws_core::DeflateConfig::default());
+        }
         let connection = Arc::new(connection);
 
         let mut server = ServerConfig::default();
