@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! echo_client URL [--subprotocol NAME]... [--origin ORIGIN] [--max-message-len N] [--deflate]
+//!     [--tls-ca FILE]
 //! ```
 //!
 //! Exit status 0 after a clean close, else 1, with the reason on standard error.
@@ -24,11 +25,17 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let args::Client { url, subprotocols, origin, config } = args::client()?;
+    let args::Client { url, subprotocols, origin, config, trusted } = args::client()?;
     let mut builder = ClientBuilder::new(&url).config(config);
     for name in &subprotocols {
         builder = builder.subprotocol(name);
     }
+    #[cfg(feature = "tls")]
+    if let Some(file) = trusted {
+        builder = builder.tls_config(ws_smol::tls::client_config_trusting(file)?);
+    }
+    #[cfg(not(feature = "tls"))]
+    drop(trusted);
     if let Some(origin) = &origin {
         builder = builder.origin(origin);
     }

@@ -9,9 +9,9 @@ use ws_core::{ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySou
 
 use crate::dial::{dial, resolve, within};
 use crate::driver::Driver;
-use crate::{ConnectError, Ended, Parts, WebSocket, now};
+use crate::{ClientStream, ConnectError, Ended, Parts, WebSocket, now};
 
-/// Opens a connection to a `ws` URL, with defaults for all else. [`ClientBuilder`] has the settings.
+/// Opens a connection to a `ws` URL, or with the feature `tls` a `wss` URL, with defaults for all else. [`ClientBuilder`] has the settings.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,7 @@ use crate::{ConnectError, Ended, Parts, WebSocket, now};
 ///
 /// # Errors
 /// [`ConnectError`].
-pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
+pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError> {
     ClientBuilder::new(url).connect().await
 }
 
@@ -50,15 +50,20 @@ pub struct ClientBuilder {
     request: Result<ClientRequest, ClientRequestError>,
     config: Arc<Config>,
     connect_timeout: Option<Duration>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl ClientBuilder {
-    /// Starts with `ws://host[:port][/path][?query]`: port 80 if there is none, IPv6 addresses in brackets.
+    /// Starts with `ws://host[:port][/path][?query]`, or the same with `wss`: port 80 if there is none, or 443, IPv6
+    /// addresses in brackets.
     pub fn new(url: &str) -> Self {
         Self {
             request: ClientRequest::new(url),
             config: Arc::default(),
             connect_timeout: Some(Duration::from_secs(10)),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -84,8 +89,16 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits how long it may take to find the host's addresses and connect to one; `None` leaves it to the
-    /// system. Default 10 s. The opening handshake has its own limit,
+    /// Sets what TLS goes by: which servers are trusted, a certificate of our own, and so on; ALPN is `http/1.1` or
+    /// nothing. Default: [`tls::client_config`](crate::tls::client_config). `ws` URLs have no use for it.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Limits how long it may take to find the host's addresses and connect to one, and with `wss` to do the TLS
+    /// handshake; `None` leaves it to the system. Default 10 s. The opening handshake has its own limit,
     /// [`opening_handshake_timeout`](Config::opening_handshake_timeout).
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
@@ -99,18 +112,33 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub async fn connect(self) -> Result<WebSocket, ConnectError> {
+    pub async fn connect(self) -> Result<WebSocket<ClientStream>, ConnectError> {
         let request = self.request.as_ref().map_err(|&error| ConnectError::Request(error))?;
-        if request.is_secure() {
-            return Err(ConnectError::Tls);
+        if request.is_secure() && cfg!(not(feature = "tls")) {
+            return Err(ConnectError::NoTls);
         }
+        #[cfg(feature = "tls")]
+        let start = now();
         let stream = within(self.connect_timeout, async {
             let addresses = resolve(request.host(), request.port()).await?;
             dial(addresses).await
         })
         .await?;
         stream.get_ref().set_nodelay(true)?;
-        self.connect_over(stream).await
+        #[cfg(feature = "tls")]
+        if request.is_secure() {
+            let config = match &self.tls {
+                Some(config) => Arc::clone(config),
+                // Reads files.
+                None => blocking::unblock(crate::tls::client_config).await.map_err(ConnectError::Tls)?,
+            };
+            let left = self.connect_timeout.map(|timeout| timeout.saturating_sub(now() - start));
+            let stream = crate::TlsStream::connect(stream, request.host(), &config, left)
+                .await
+                .map_err(ConnectError::Tls)?;
+            return self.connect_over(ClientStream::Tls(Box::new(stream))).await;
+        }
+        self.connect_over(ClientStream::Tcp(stream)).await
     }
 
     /// Does the opening handshake over a stream that is connected already; `wss` URLs are for TLS streams.

@@ -90,8 +90,10 @@ impl error::Error for Ended {
 pub enum ConnectError {
     /// What was to be asked for cannot be sent; nothing was.
     Request(ClientRequestError),
-    /// The URL is `wss`, and there is no TLS.
-    Tls,
+    /// The URL is `wss`, and the feature `tls` is not built in.
+    NoTls,
+    /// The TLS handshake failed, or there is nothing to trust servers by.
+    Tls(io::Error),
     /// The host was not found or could not be connected to.
     Io(io::Error),
     /// The opening handshake failed. [`Outcome::Rejected`] has what the server answered.
@@ -102,7 +104,8 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(error) => error.fmt(f),
-            Self::Tls => f.write_str("wss needs TLS"),
+            Self::NoTls => f.write_str("wss needs the feature tls"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Io(error) => error.fmt(f),
             Self::Ended(ended) => ended.fmt(f),
         }
@@ -113,9 +116,9 @@ impl error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Request(error) => Some(error),
-            Self::Io(error) => Some(error),
+            Self::Io(error) | Self::Tls(error) => Some(error),
             Self::Ended(ended) => Some(ended),
-            Self::Tls => None,
+            Self::NoTls => None,
         }
     }
 }
@@ -146,6 +149,8 @@ pub enum AcceptError {
     Ended(Ended),
     /// What the application answered cannot be sent; the client got 500.
     Answer(AnswerError),
+    /// The TLS handshake failed.
+    Tls(io::Error),
 }
 
 impl fmt::Display for AcceptError {
@@ -153,6 +158,7 @@ impl fmt::Display for AcceptError {
         match self {
             Self::Ended(ended) => ended.fmt(f),
             Self::Answer(error) => error.fmt(f),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
         }
     }
 }
@@ -162,6 +168,7 @@ impl error::Error for AcceptError {
         match self {
             Self::Ended(ended) => Some(ended),
             Self::Answer(error) => Some(error),
+            Self::Tls(error) => Some(error),
         }
     }
 }

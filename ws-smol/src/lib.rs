@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod client_stream;
 mod clock;
 mod dial;
 mod driver;
@@ -46,18 +47,26 @@ mod server;
 mod split;
 mod stream_sink;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod wakers;
 mod websocket;
 
 pub use client::{ClientBuilder, connect};
+pub use client_stream::ClientStream;
 pub use clock::now;
 pub use error::{AcceptError, ConnectError, Ended, Error};
 pub use listener::Listener;
 pub use message::Message;
 pub use parts::Parts;
+#[cfg(feature = "tls")]
+pub use server::accept_tls;
 pub use server::{Acceptor, Answer, accept, accept_with};
 pub use split::{Reader, Writer};
 pub use tcp::TcpStream;
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use tls::TlsStream;
 pub use websocket::{Replies, WebSocket};
 #[doc(no_inline)]
 pub use ws_core::Message as MessageRef;

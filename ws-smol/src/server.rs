@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_core::{Accept, AnswerError, Endpoint, Event, Request, Response, ServerConfig};
+use ws_core::{Accept, AnswerError, Endpoint, Event, Instant, Request, Response, ServerConfig};
 
 use crate::driver::Driver;
 use crate::{AcceptError, Parts, TcpStream, WebSocket, now};
@@ -31,11 +31,14 @@ pub async fn accept<S>(stream: S, config: &Arc<ServerConfig>) -> Result<WebSocke
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    accept_with(stream, config, |request| match request.is_websocket() {
+    accept_with(stream, config, default_answer).await
+}
+
+fn default_answer(request: &Request) -> Answer {
+    match request.is_websocket() {
         true => Answer::Accept(Accept::default()),
         false => Answer::Respond(Response::new(404)),
-    })
-    .await
+    }
 }
 
 /// Does a server's opening handshake, and lets `decide` answer the request at once; [`Acceptor`] lets it take its
@@ -62,6 +65,46 @@ where
             Received::Open(ws) => Ok(ws),
             Received::Request(acceptor) => {
                 let answer = decide(acceptor.request());
+                acceptor.answer(answer).await
+            }
+        }
+    })
+    .await
+}
+
+/// Does the TLS handshake and then the opening handshake of a server on a stream that was accepted, both together within
+/// [`opening_handshake_timeout`](ws_core::Config::opening_handshake_timeout). [`TlsStream::accept`](crate::TlsStream::accept)
+/// does the first alone.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let tls = ws_smol::tls::server_config("certificate.pem", "key.pem")?;
+/// let config = std::sync::Arc::new(ws_core::ServerConfig::default());
+/// let listener = ws_smol::Listener::bind("127.0.0.1:0")?;
+/// let (stream, _) = listener.accept().await?;
+/// let mut ws = ws_smol::accept_tls(stream, &tls, &config).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`AcceptError`] if the connection did not open.
+#[cfg(feature = "tls")]
+pub async fn accept_tls<S>(
+    stream: S,
+    tls: &Arc<rustls::ServerConfig>,
+    config: &Arc<ServerConfig>,
+) -> Result<WebSocket<crate::TlsStream<S>>, AcceptError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Box::pin(async {
+        let start = now();
+        let timeout = config.connection.opening_handshake_timeout;
+        let stream = crate::TlsStream::accept(stream, tls, timeout).await.map_err(AcceptError::Tls)?;
+        match receive_since(stream, config, start).await? {
+            Received::Open(ws) => Ok(ws),
+            Received::Request(acceptor) => {
+                let answer = default_answer(acceptor.request());
                 acceptor.answer(answer).await
             }
         }
@@ -164,7 +207,19 @@ async fn receive<S>(stream: S, config: &Arc<ServerConfig>) -> Result<Received<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    open(Driver::new(Parts::new(stream, Endpoint::server(config, now())))).await
+    receive_since(stream, config, now()).await
+}
+
+/// Receives a request whose time began at `start`.
+async fn receive_since<S>(
+    stream: S,
+    config: &Arc<ServerConfig>,
+    start: Instant,
+) -> Result<Received<S>, AcceptError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    open(Driver::new(Parts::new(stream, Endpoint::server(config, start)))).await
 }
 
 /// Waits for the next step of the opening handshake.

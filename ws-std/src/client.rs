@@ -9,9 +9,9 @@ use core::time::Duration;
 use ws_core::{ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource};
 
 use crate::driver::Driver;
-use crate::{ConnectError, Parts, Transport, WebSocket, now};
+use crate::{ClientStream, ConnectError, Parts, Transport, WebSocket, now};
 
-/// Opens a connection to a `ws` URL, with defaults for all else. [`ClientBuilder`] has the settings.
+/// Opens a connection to a `ws` URL, or with the feature `tls` a `wss` URL, with defaults for all else. [`ClientBuilder`] has the settings.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,7 @@ use crate::{ConnectError, Parts, Transport, WebSocket, now};
 ///
 /// # Errors
 /// [`ConnectError`].
-pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
+pub fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError> {
     ClientBuilder::new(url).connect()
 }
 
@@ -49,15 +49,20 @@ pub struct ClientBuilder {
     request: Result<ClientRequest, ClientRequestError>,
     config: Arc<Config>,
     connect_timeout: Option<Duration>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl ClientBuilder {
-    /// Starts with `ws://host[:port][/path][?query]`: port 80 if there is none, IPv6 addresses in brackets.
+    /// Starts with `ws://host[:port][/path][?query]`, or the same with `wss`: port 80 if there is none, or 443, IPv6
+    /// addresses in brackets.
     pub fn new(url: &str) -> Self {
         Self {
             request: ClientRequest::new(url),
             config: Arc::default(),
             connect_timeout: Some(Duration::from_secs(10)),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -83,8 +88,16 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits how long it may take to connect the TCP stream, all addresses of the host together; `None` leaves
-    /// it to the system. Default 10 s. The lookup of a name cannot be limited; the opening handshake is by
+    /// Sets what TLS goes by: which servers are trusted, a certificate of our own, and so on; ALPN is `http/1.1` or
+    /// nothing. Default: [`tls::client_config`](crate::tls::client_config). `ws` URLs have no use for it.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Limits how long it may take to connect the TCP stream, all addresses of the host together, and with `wss` the TLS
+    /// handshake; `None` leaves it to the system. Default 10 s. The lookup of a name cannot be limited; the opening handshake is by
     /// [`opening_handshake_timeout`](Config::opening_handshake_timeout).
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
@@ -95,17 +108,27 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn connect(self) -> Result<WebSocket, ConnectError> {
-        let (host, port) = {
-            let request = self.request.as_ref().map_err(|&error| ConnectError::Request(error))?;
-            if request.is_secure() {
-                return Err(ConnectError::Tls);
-            }
-            (request.host(), request.port())
-        };
-        let addresses = (host, port).to_socket_addrs()?.collect::<Vec<_>>();
+    pub fn connect(self) -> Result<WebSocket<ClientStream>, ConnectError> {
+        let request = self.request.as_ref().map_err(|&error| ConnectError::Request(error))?;
+        if request.is_secure() && cfg!(not(feature = "tls")) {
+            return Err(ConnectError::NoTls);
+        }
+        let addresses = (request.host(), request.port()).to_socket_addrs()?.collect::<Vec<_>>();
+        #[cfg(feature = "tls")]
+        let start = Instant::now();
         let stream = connect_any(&addresses, self.connect_timeout)?;
-        self.connect_over(stream)
+        #[cfg(feature = "tls")]
+        if request.is_secure() {
+            let config = match &self.tls {
+                Some(config) => Arc::clone(config),
+                None => crate::tls::client_config().map_err(ConnectError::Tls)?,
+            };
+            let left = self.connect_timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+            let stream = crate::TlsStream::connect(stream, request.host(), &config, left)
+                .map_err(ConnectError::Tls)?;
+            return self.connect_over(ClientStream::Tls(Box::new(stream)));
+        }
+        self.connect_over(ClientStream::Tcp(stream))
     }
 
     /// Does the opening handshake over a stream that is connected already; `wss` URLs are for TLS streams.

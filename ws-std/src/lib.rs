@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod client_stream;
 mod clock;
 mod driver;
 mod error;
@@ -46,17 +47,25 @@ mod message;
 mod parts;
 mod server;
 mod split;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 mod websocket;
 
 pub use client::{ClientBuilder, connect};
+pub use client_stream::ClientStream;
 pub use clock::now;
 pub use error::{AcceptError, ConnectError, Ended, Error};
 pub use listener::Listener;
 pub use message::Message;
 pub use parts::Parts;
+#[cfg(feature = "tls")]
+pub use server::accept_tls;
 pub use server::{Acceptor, Answer, accept, accept_with};
 pub use split::{Reader, Writer};
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use tls::TlsStream;
 pub use transport::{Blocking, Duplex, Interest, Transport};
 pub use websocket::{Replies, WebSocket};
 #[doc(no_inline)]

@@ -3,6 +3,7 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 
+use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -99,14 +100,36 @@ impl Listener {
         &self,
         config: &Arc<ServerConfig>,
         handle: impl Fn(Result<WebSocket, AcceptError>, SocketAddr) + Send + Sync + 'static,
-    ) -> io::Result<core::convert::Infallible> {
-        let handle = Arc::new(handle);
+    ) -> io::Result<Infallible> {
+        let config = Arc::clone(config);
+        self.serve_streams(move |stream, peer| handle(accept(stream, &config), peer))
+    }
+
+    /// Does the same over TLS, as [`accept_tls`](crate::accept_tls).
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "tls")]
+    pub fn serve_tls(
+        &self,
+        tls: &Arc<rustls::ServerConfig>,
+        config: &Arc<ServerConfig>,
+        handle: impl Fn(Result<WebSocket<crate::TlsStream>, AcceptError>, SocketAddr) + Send + Sync + 'static,
+    ) -> io::Result<Infallible> {
+        let (tls, config) = (Arc::clone(tls), Arc::clone(config));
+        self.serve_streams(move |stream, peer| handle(crate::accept_tls(stream, &tls, &config), peer))
+    }
+
+    fn serve_streams(
+        &self,
+        serve: impl Fn(TcpStream, SocketAddr) + Send + Sync + 'static,
+    ) -> io::Result<Infallible> {
+        let serve = Arc::new(serve);
         loop {
             let (stream, peer) = self.accept()?;
-            let (config, handle) = (Arc::clone(config), Arc::clone(&handle));
-            let spawned = thread::Builder::new()
-                .name(format!("ws {peer}"))
-                .spawn(move || handle(accept(stream, &config), peer));
+            let serve = Arc::clone(&serve);
+            let spawned =
+                thread::Builder::new().name(format!("ws {peer}")).spawn(move || serve(stream, peer));
             if let Err(error) = spawned {
                 if let Some(report) = &self.report {
                     report(&error);

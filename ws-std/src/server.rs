@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use ws_core::{Accept, AnswerError, Endpoint, Event, Request, Response, ServerConfig};
+use ws_core::{Accept, AnswerError, Endpoint, Event, Instant, Request, Response, ServerConfig};
 
 use crate::driver::Driver;
 use crate::{AcceptError, Parts, Transport, WebSocket, now};
@@ -27,10 +27,14 @@ use crate::{AcceptError, Parts, Transport, WebSocket, now};
 /// # Errors
 /// [`AcceptError`] if the connection did not open.
 pub fn accept<S: Transport>(stream: S, config: &Arc<ServerConfig>) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, config, |request| match request.is_websocket() {
+    accept_with(stream, config, default_answer)
+}
+
+fn default_answer(request: &Request) -> Answer {
+    match request.is_websocket() {
         true => Answer::Accept(Accept::default()),
         false => Answer::Respond(Response::new(404)),
-    })
+    }
 }
 
 /// Does a server's opening handshake, and lets `decide` answer the request; [`Acceptor`] lets another thread do so.
@@ -53,6 +57,40 @@ pub fn accept_with<S: Transport>(
         Received::Open(ws) => Ok(ws),
         Received::Request(acceptor) => {
             let answer = decide(acceptor.request());
+            acceptor.answer(answer)
+        }
+    }
+}
+
+/// Does the TLS handshake and then the opening handshake of a server on a stream that was accepted, both together within
+/// [`opening_handshake_timeout`](ws_core::Config::opening_handshake_timeout). [`TlsStream::accept`](crate::TlsStream::accept)
+/// does the first alone.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tls = ws_std::tls::server_config("certificate.pem", "key.pem")?;
+/// let config = std::sync::Arc::new(ws_core::ServerConfig::default());
+/// let listener = ws_std::Listener::bind("127.0.0.1:0")?;
+/// let (stream, _) = listener.accept()?;
+/// let mut ws = ws_std::accept_tls(stream, &tls, &config)?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`AcceptError`] if the connection did not open.
+#[cfg(feature = "tls")]
+pub fn accept_tls<S: Transport>(
+    stream: S,
+    tls: &Arc<rustls::ServerConfig>,
+    config: &Arc<ServerConfig>,
+) -> Result<WebSocket<crate::TlsStream<S>>, AcceptError> {
+    let start = now();
+    let timeout = config.connection.opening_handshake_timeout;
+    let stream = crate::TlsStream::accept(stream, tls, timeout).map_err(AcceptError::Tls)?;
+    match receive_since(stream, config, start)? {
+        Received::Open(ws) => Ok(ws),
+        Received::Request(acceptor) => {
+            let answer = default_answer(acceptor.request());
             acceptor.answer(answer)
         }
     }
@@ -147,7 +185,16 @@ enum Received<S> {
 }
 
 fn receive<S: Transport>(stream: S, config: &Arc<ServerConfig>) -> Result<Received<S>, AcceptError> {
-    open(Arc::new(Driver::new(Parts::new(stream, Endpoint::server(config, now())))))
+    receive_since(stream, config, now())
+}
+
+/// Receives a request whose time began at `start`.
+fn receive_since<S: Transport>(
+    stream: S,
+    config: &Arc<ServerConfig>,
+    start: Instant,
+) -> Result<Received<S>, AcceptError> {
+    open(Arc::new(Driver::new(Parts::new(stream, Endpoint::server(config, start)))))
 }
 
 /// Waits for the next step of the opening handshake.

@@ -37,6 +37,15 @@ pub trait Transport {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing could be taken now; others mean that it broke.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Passes on what an earlier [`try_write`](Self::try_write) took and keeps, such as a TLS record that left in part,
+    /// without waiting. Returns whether nothing is kept: always, by default.
+    ///
+    /// # Errors
+    /// The stream's own: it broke.
+    fn try_flush(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Waits until something of `interest` is possible without waiting, or `timeout` passed (`None`: no limit),
     /// and returns what is. A stream that cannot tell returns at once that it can write, not that it can read.
     ///

@@ -5,6 +5,7 @@ use core::fmt::Display;
 use core::str::FromStr;
 use core::time::Duration;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) listen: String,
     /// What to accept, and the limits.
     pub(crate) config: ServerConfig,
+    /// The files of the certificate and the private key, for TLS.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// What `echo_client` is told.
@@ -29,6 +32,8 @@ pub(crate) struct Client {
     pub(crate) origin: Option<String>,
     /// The limits.
     pub(crate) config: Config,
+    /// The file of the certificates that servers are trusted by.
+    pub(crate) trusted: Option<PathBuf>,
 }
 
 /// Reads the command line of `echo_server`.
@@ -36,6 +41,7 @@ pub(crate) fn server() -> Result<Server, Error> {
     let mut parser = Parser::from_env();
     let (mut listen, mut config, mut limits) = (None, ServerConfig::default(), Config::default());
     let (mut require_origin, mut allowed) = (false, Vec::new());
+    let (mut certificate, mut key) = (None, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("listen") => listen = Some(parser.value()?.string()?),
@@ -53,6 +59,8 @@ pub(crate) fn server() -> Result<Server, Error> {
             Arg::Long("require-origin") => require_origin = true,
             Arg::Long("allow-origin") => allowed.push(parser.value()?.parse::<Origin>()?),
             Arg::Long("deflate") => compress(&mut limits)?,
+            Arg::Long("tls-cert") => certificate = Some(tls_file(&mut parser)?),
+            Arg::Long("tls-key") => key = Some(tls_file(&mut parser)?),
             other => return Err(other.unexpected()),
         }
     }
@@ -64,7 +72,12 @@ pub(crate) fn server() -> Result<Server, Error> {
     }
     let_echo_fit(&mut limits);
     config.connection = Arc::new(limits);
-    Ok(Server { listen: listen.ok_or("--listen ADDR is missing")?, config })
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err("--tls-cert and --tls-key go together".into()),
+    };
+    Ok(Server { listen: listen.ok_or("--listen ADDR is missing")?, config, tls })
 }
 
 /// Reads the command line of `echo_client`.
@@ -72,18 +85,20 @@ pub(crate) fn client() -> Result<Client, Error> {
     let mut parser = Parser::from_env();
     let mut url = None;
     let (mut subprotocols, mut origin, mut config) = (Vec::new(), None, Config::default());
+    let mut trusted = None;
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("subprotocol") => subprotocols.push(parser.value()?.string()?),
             Arg::Long("origin") => origin = Some(parser.value()?.string()?),
             Arg::Long("max-message-len") => config.max_message_len = number(&mut parser)?,
             Arg::Long("deflate") => compress(&mut config)?,
+            Arg::Long("tls-ca") => trusted = Some(tls_file(&mut parser)?),
             Arg::Value(value) if url.is_none() => url = Some(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
     let_echo_fit(&mut config);
-    Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config })
+    Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config, trusted })
 }
 
 /// Reads the command line of `autobahn_client`: the URL of the fuzzing server, without a slash at its end, and settings.
@@ -118,6 +133,13 @@ fn number<T: FromStr<Err: Into<Box<dyn core::error::Error + Send + Sync>>>>(
 
 fn millis(parser: &mut Parser) -> Result<Duration, Error> {
     number(parser).map(Duration::from_millis)
+}
+
+fn tls_file(parser: &mut Parser) -> Result<PathBuf, Error> {
+    if cfg!(not(feature = "tls")) {
+        return Err("--tls-...: built without the feature tls".into());
+    }
+    Ok(parser.value()?.into())
 }
 
 /// Leaves room for the longest message to be sent back, behind a few short ones.

@@ -54,6 +54,8 @@ struct State {
     end: Option<Outcome>,
     /// The transport took no more when we last tried.
     blocked: bool,
+    /// The transport keeps some of what it took, until then at most.
+    kept_until: Option<Instant>,
     /// Writing failed: what arrived before is still taken in, then the connection ends.
     broken: bool,
     /// Why the transport broke.
@@ -83,6 +85,7 @@ impl<S: Transport> Driver<S> {
             looked: now,
             end: outcome,
             blocked: false,
+            kept_until: None,
             broken: false,
             cause: None,
             write_shut: false,
@@ -171,6 +174,9 @@ impl<S: Transport> Driver<S> {
 
     /// Acts on the deadlines that passed.
     fn expire(&self, state: &mut State) {
+        if state.kept_until.is_some_and(|at| at <= state.now) {
+            self.lose(state, Some(io::Error::new(io::ErrorKind::TimedOut, "send timeout")));
+        }
         if state.is_due() {
             state.endpoint.handle_timeout(state.now);
             self.settle(state);
@@ -208,6 +214,7 @@ impl<S: Transport> Driver<S> {
             && state.endpoint.is_write_closed()
             && !state.writing
             && state.output.is_empty()
+            && state.kept_until.is_none()
         {
             state.write_shut = true;
             // If that fails, so do the reads that follow.
@@ -219,12 +226,36 @@ impl<S: Transport> Driver<S> {
 impl State {
     /// Whether a deadline passed.
     fn is_due(&self) -> bool {
-        self.endpoint.poll_timeout().is_some_and(|at| at <= self.now)
+        self.next_deadline().is_some_and(|at| at <= self.now)
     }
 
     /// Returns how long to wait at most.
     fn timeout(&self) -> Option<Duration> {
-        self.endpoint.poll_timeout().map(|at| at - self.now)
+        self.next_deadline().map(|at| at - self.now)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match (self.endpoint.poll_timeout(), self.kept_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Takes in whether the transport keeps nothing of what it took. What it keeps has to leave within `send_timeout`, as
+    /// all else.
+    fn handle_kept(&mut self, result: io::Result<bool>) {
+        match result {
+            Ok(true) => self.kept_until = None,
+            Ok(false) if self.kept_until.is_none() => {
+                let timeout = self.endpoint.config().send_timeout.unwrap_or(Duration::MAX);
+                self.kept_until = Some(self.now + timeout);
+            }
+            Ok(false) => {}
+            Err(error) => {
+                self.broken = true;
+                self.cause = Some(Arc::new(error));
+            }
+        }
     }
 
     /// Queues what is due, unless another thread writes and will do so. Returns whether output waits.

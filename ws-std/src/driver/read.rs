@@ -219,7 +219,7 @@ impl<S: Transport> Driver<S> {
         if state.end.is_some() || state.broken {
             return (state, Received::Nothing);
         }
-        let pending = !state.writing && !state.output.is_empty();
+        let pending = !state.writing && (!state.output.is_empty() || state.kept_until.is_some());
         state.output.release();
         let timeout = state.timeout();
         if timeout == Some(Duration::ZERO) {

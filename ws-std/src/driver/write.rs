@@ -85,6 +85,15 @@ impl<S: Transport> Driver<S> {
         }
         state = self.wait_written(state);
         if !state.queue_due() {
+            if state.kept_until.is_some() {
+                state = self.flush_once(state);
+            }
+            if state.broken {
+                return (state, Progress::Some);
+            }
+            if state.kept_until.is_some() {
+                return (self.wait_for_room(state, scratch), Progress::Waited);
+            }
             return (state, Progress::Done);
         }
         let taken;
@@ -101,7 +110,22 @@ impl<S: Transport> Driver<S> {
         while taken && !state.broken && !state.endpoint.is_closed() && state.queue_due() {
             (state, taken) = self.write_once(state);
         }
+        if state.kept_until.is_some() && !state.writing && !state.broken {
+            state = self.flush_once(state);
+        }
         self.settle(&mut state);
+        state
+    }
+
+    /// Has the transport pass on what it keeps, without the lock. Nobody else writes.
+    fn flush_once<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
+        state.writing = true;
+        drop(state);
+        let result = self.stream.try_flush();
+        let mut state = self.lock();
+        state.writing = false;
+        state.handle_kept(result);
+        self.notify(&state);
         state
     }
 
@@ -111,9 +135,11 @@ impl<S: Transport> Driver<S> {
         state.writing = true;
         drop(state);
         let result = self.stream.try_write(output.pending());
+        let kept = self.stream.try_flush();
         let mut state = self.lock();
         state.writing = false;
         state.output = output;
+        state.handle_kept(kept);
         let taken = state.handle_written(result);
         if state.end.is_some() || state.broken {
             // It can go nowhere any more.
