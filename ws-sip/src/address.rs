@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 
-/// Where to listen: `ws:IP` or `ws:IP:PORT`, an IPv6 address in brackets.
+/// Where to listen: `ws:IP` or `ws:IP:PORT`, or the same with `wss` for TLS, an IPv6 address in brackets.
 ///
 /// ```
 /// use ws_sip::ListenAddress;
@@ -20,6 +20,8 @@ pub struct ListenAddress {
     pub ip: IpAddr,
     /// The port, if one was given; 0 lets the system choose.
     pub port: Option<u16>,
+    /// Whether over TLS.
+    pub is_secure: bool,
 }
 
 impl ListenAddress {
@@ -32,7 +34,18 @@ impl ListenAddress {
 
 impl From<SocketAddr> for ListenAddress {
     fn from(address: SocketAddr) -> Self {
-        Self { ip: address.ip(), port: Some(address.port()) }
+        Self { ip: address.ip(), port: Some(address.port()), is_secure: false }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_secure { "wss:" } else { "ws:" })?;
+        match self.port {
+            Some(port) => SocketAddr::new(self.ip, port).fmt(f),
+            None if self.ip.is_ipv6() => write!(f, "[{}]", self.ip),
+            None => self.ip.fmt(f),
+        }
     }
 }
 
@@ -40,13 +53,19 @@ impl FromStr for ListenAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let rest = text.strip_prefix("ws:").ok_or(AddressError::Transport)?;
+        let (transport, rest) = text.split_once(':').ok_or(AddressError::Transport)?;
+        let is_secure = match transport {
+            "ws" => false,
+            "wss" => true,
+            _ => return Err(AddressError::Transport),
+        };
         let (host, port) = split_port(rest)?;
-        Ok(Self { ip: host.parse().map_err(|_| AddressError::Ip)?, port })
+        Ok(Self { ip: host.parse().map_err(|_| AddressError::Ip)?, port, is_secure })
     }
 }
 
-/// Where to send over an outgoing flow: `ws://HOST[:PORT][/PATH]` or `sip:HOST[:PORT];transport=ws`.
+/// Where to send over an outgoing flow: `ws://HOST[:PORT][/PATH]` or `sip:HOST[:PORT];transport=ws`; over TLS
+/// `wss://HOST[:PORT][/PATH]`, `sips:HOST[:PORT];transport=ws` (RFC 7118, section 5.2.2) or `sip:HOST[:PORT];transport=wss`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// A name or an address, IPv6 without brackets.
@@ -55,24 +74,34 @@ pub struct Destination {
     pub port: Option<u16>,
     /// The resource to ask for; `/` unless given.
     pub path: String,
+    /// Whether over TLS.
+    pub is_secure: bool,
 }
 
 impl FromStr for Destination {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let (authority, path) = if let Some(rest) = text.strip_prefix("ws://") {
-            rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at))
-        } else if let Some(rest) = text.strip_prefix("sip:") {
-            let (authority, parameters) = rest.split_once(';').ok_or(AddressError::Transport)?;
-            let mut parameters = parameters.split(';');
-            if !parameters.any(|parameter| parameter.eq_ignore_ascii_case("transport=ws")) {
-                return Err(AddressError::Transport);
+        let (scheme, rest) = text.split_once(':').ok_or(AddressError::Transport)?;
+        let (authority, path, is_secure) = match scheme {
+            "ws" | "wss" => {
+                let rest = rest.strip_prefix("//").ok_or(AddressError::Transport)?;
+                let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
+                (authority, path, scheme == "wss")
             }
-            // What a user part asks for is not the transport's business.
-            (authority.rsplit_once('@').map_or(authority, |(_, host)| host), "")
-        } else {
-            return Err(AddressError::Transport);
+            "sip" | "sips" => {
+                let (authority, parameters) = rest.split_once(';').ok_or(AddressError::Transport)?;
+                let names = |transport: &str| {
+                    parameters.split(';').any(|parameter| parameter.eq_ignore_ascii_case(transport))
+                };
+                let is_secure = scheme == "sips" || names("transport=wss");
+                if !names("transport=ws") && !names("transport=wss") {
+                    return Err(AddressError::Transport);
+                }
+                // What a user part asks for is not the transport's business.
+                (authority.rsplit_once('@').map_or(authority, |(_, host)| host), "", is_secure)
+            }
+            _ => return Err(AddressError::Transport),
         };
         let (host, port) = split_port(authority)?;
         if host.is_empty() || port == Some(0) {
@@ -87,7 +116,7 @@ impl FromStr for Destination {
             Some(b'/') => path.into(),
             Some(_) => format!("/{path}"),
         };
-        Ok(Self { host: host.into(), port, path })
+        Ok(Self { host: host.into(), port, path, is_secure })
     }
 }
 
@@ -96,7 +125,8 @@ impl fmt::Display for Destination {
         let brackets = self.host.contains(':');
         write!(
             f,
-            "ws://{}{}{}",
+            "{}://{}{}{}",
+            if self.is_secure { "wss" } else { "ws" },
             if brackets { "[" } else { "" },
             self.host,
             if brackets { "]" } else { "" }
@@ -127,7 +157,7 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Transport => "expected `ws:`",
+            Self::Transport => "expected `ws:` or `wss:`",
             Self::Ip => "expected an IP address, IPv6 in brackets",
             Self::Host => "expected a host",
             Self::Port => "expected a port from 0 to 65535",
@@ -169,6 +199,8 @@ mod tests {
         assert_eq!(parse("ws:127.0.0.1"), Ok("127.0.0.1:80".into()));
         assert_eq!(parse("ws:127.0.0.1:0"), Ok("127.0.0.1:0".into()));
         assert_eq!(parse("ws:[::1]:5060"), Ok("[::1]:5060".into()));
+        assert_eq!(parse("wss:[::1]:5061"), Ok("[::1]:5061".into()));
+        assert!("wss:127.0.0.1".parse::<ListenAddress>().unwrap().is_secure);
         assert_eq!(parse("udp:127.0.0.1"), Err(AddressError::Transport));
         assert_eq!(parse("ws:localhost"), Err(AddressError::Ip));
         assert_eq!(parse("ws:::1"), Err(AddressError::Port));
@@ -186,6 +218,10 @@ mod tests {
         assert_eq!(parse("ws://sip.example?x"), Ok("ws://sip.example/?x".into()));
         assert_eq!(parse("ws://[::1]:80/"), Ok("ws://[::1]:80/".into()));
         assert_eq!(parse("sip:a@sip.example:5062;transport=WS;lr"), Ok("ws://sip.example:5062/".into()));
+        assert_eq!(parse("wss://sip.example/x"), Ok("wss://sip.example/x".into()));
+        assert_eq!(parse("sips:sip.example;transport=ws"), Ok("wss://sip.example/".into()));
+        assert_eq!(parse("sip:sip.example:7443;transport=wss"), Ok("wss://sip.example:7443/".into()));
+        assert_eq!(parse("wss:sip.example"), Err(AddressError::Transport));
         assert_eq!(parse("sip:sip.example"), Err(AddressError::Transport));
         assert_eq!(parse("sip:sip.example;transport=tcp"), Err(AddressError::Transport));
         assert_eq!(parse("ws://"), Err(AddressError::Host));

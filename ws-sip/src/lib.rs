@@ -23,6 +23,8 @@ pub mod registrar;
 pub mod settings;
 pub mod sip;
 mod syntax;
+#[cfg(feature = "tls")]
+mod tls;
 pub mod trace;
 mod tracing;
 pub mod transport;

@@ -90,7 +90,12 @@ modparam(\"proto_ws\", \"require_origin\", no)
     fn the_filter_traces_one_connection() {
         let filter = read(TRACE_FILTER_ROUTE).trace_filter(&settings(TRACE_FILTER_ROUTE)).unwrap().unwrap();
         let traces = |peer: &str, local: &str, is_incoming| {
-            filter.traces(&Ends { peer: peer.parse().unwrap(), local: local.parse().unwrap(), is_incoming })
+            filter.traces(&Ends {
+                peer: peer.parse().unwrap(),
+                local: local.parse().unwrap(),
+                is_incoming,
+                is_secure: false,
+            })
         };
         assert!(traces("1.1.1.1:8000", "1.1.1.10:5060", true));
         assert!(traces("1.1.1.1:8000", "1.1.1.10:5060", false));
@@ -185,7 +190,7 @@ fn what_is_wrong_is_told_where_it_is() {
         ),
         ("\n\n socket ws:127.0.0.1", "3:9: expected `=`, found `ws`"),
         ("socket=", "1:8: expected `ws:IP` or `ws:IP:PORT` after `=`"),
-        ("socket=udp:127.0.0.1", "1:8: expected `ws:`, found `udp:127.0.0.1`"),
+        ("socket=udp:127.0.0.1", "1:8: expected `ws:` or `wss:`, found `udp:127.0.0.1`"),
         ("socket = ws:localhost", "1:10: expected an IP address, IPv6 in brackets, found `ws:localhost`"),
         (
             "socket=ws:127.0.0.1 use_workers 2",

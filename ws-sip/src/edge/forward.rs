@@ -157,6 +157,8 @@ impl Edge {
         let mut edit = Editor::new(message);
         edit.add_on_top(|out| {
             let (transport, host) = self.written(side.other());
+            let is_secure = self.secure.contains(&to) || transport == UpstreamTransport::Wss;
+            let transport = if is_secure { UpstreamTransport::Wss } else { transport };
             append(out, format_args!("Via: SIP/2.0/{} {host};branch=z9hG4bK{branch:016x};", transport.via()));
             append(out, format_args!("{VIA_PARAMETER}="));
             out.extend_from_slice(back.as_bytes());

@@ -23,7 +23,7 @@ use core::fmt;
 use core::hash::{Hash as _, Hasher as _};
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::DefaultHasher;
 
 use crate::flow::FlowId;
@@ -43,6 +43,8 @@ pub enum UpstreamTransport {
     Udp,
     /// WebSocket, the edge as client.
     Ws,
+    /// The same over TLS.
+    Wss,
 }
 
 impl UpstreamTransport {
@@ -52,6 +54,7 @@ impl UpstreamTransport {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
             Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 
@@ -60,7 +63,8 @@ impl UpstreamTransport {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-            Self::Ws => "ws",
+            // RFC 7118, section 5.2.2: one value for both.
+            Self::Ws | Self::Wss => "ws",
         }
     }
 }
@@ -164,6 +168,8 @@ pub struct Edge {
     flows: HashMap<FlowId, Side>,
     /// The browsers' addresses, for `received`.
     peers: HashMap<FlowId, SocketAddr>,
+    /// Flows over TLS.
+    secure: HashSet<FlowId>,
     /// The upstream's flow that requests go to: the latest.
     upstream: Option<FlowId>,
     transactions: Transactions,
@@ -185,6 +191,7 @@ impl Edge {
             seed: seed.finish(),
             flows: HashMap::new(),
             peers: HashMap::new(),
+            secure: HashSet::new(),
             upstream: None,
             sends: VecDeque::new(),
             stats: Stats::default(),
@@ -221,6 +228,11 @@ impl Edge {
         }
     }
 
+    /// Notes that a browser's flow is protected by TLS: that stands in the Via of what is sent to it.
+    pub fn set_secure(&mut self, flow: FlowId) {
+        self.secure.insert(flow);
+    }
+
     /// Takes in that the upstream opened a further connection to the edge: it may send over it, and gets the
     /// responses there.
     pub fn handle_upstream_accepted(&mut self, flow: FlowId) {
@@ -231,6 +243,7 @@ impl Edge {
     pub fn handle_flow_closed(&mut self, flow: FlowId) {
         self.flows.remove(&flow);
         self.peers.remove(&flow);
+        self.secure.remove(&flow);
         give_back(&mut self.flows);
         give_back(&mut self.peers);
         if self.upstream == Some(flow) {

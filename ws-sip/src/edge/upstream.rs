@@ -5,7 +5,8 @@ use super::UpstreamTransport;
 use crate::address::{AddressError, Destination};
 use crate::transport::TrunkAddress;
 
-/// The SIP server that an edge stands in front of: `sip:HOST[:PORT];transport=tcp|udp|ws`, or `ws://HOST[:PORT]/PATH`.
+/// The SIP server that an edge stands in front of: `sip:HOST[:PORT];transport=tcp|udp|ws|wss`, or
+/// `ws://HOST[:PORT]/PATH` or the same with `wss`.
 ///
 /// Without a transport it is UDP, as RFC 3263 has it for a `sip` URI. The port is 5060 unless given, and that of WebSocket
 /// for WebSocket.
@@ -34,6 +35,7 @@ impl Upstream {
         match self {
             Self::Tcp(_) => UpstreamTransport::Tcp,
             Self::Udp(_) => UpstreamTransport::Udp,
+            Self::Ws(destination) if destination.is_secure => UpstreamTransport::Wss,
             Self::Ws(_) => UpstreamTransport::Ws,
         }
     }
@@ -54,13 +56,14 @@ impl FromStr for Upstream {
                 "transport=tcp" => UpstreamTransport::Tcp,
                 "transport=udp" => UpstreamTransport::Udp,
                 "transport=ws" => UpstreamTransport::Ws,
+                "transport=wss" => UpstreamTransport::Wss,
                 _ => return Err(AddressError::Transport),
             };
         }
         match transport {
             UpstreamTransport::Tcp => address.parse().map(Self::Tcp),
             UpstreamTransport::Udp => address.parse().map(Self::Udp),
-            UpstreamTransport::Ws => text.parse().map(Self::Ws),
+            UpstreamTransport::Ws | UpstreamTransport::Wss => text.parse().map(Self::Ws),
         }
     }
 }

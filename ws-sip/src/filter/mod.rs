@@ -16,7 +16,7 @@
 //!
 //! let route: Route = r#"if ($si == "192.0.2.1" && $socket_in(port) != 8080) exit; else drop;"#.parse()?;
 //! let (peer, local) = ("192.0.2.1:5060".parse()?, "192.0.2.9:80".parse()?);
-//! assert!(route.traces(&Ends { peer, local, is_incoming: true }));
+//! assert!(route.traces(&Ends { peer, local, is_incoming: true, is_secure: false }));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn ends(peer: &str, local: &str) -> Ends {
-    Ends { peer: peer.parse().unwrap(), local: local.parse().unwrap(), is_incoming: true }
+    Ends { peer: peer.parse().unwrap(), local: local.parse().unwrap(), is_incoming: true, is_secure: false }
 }
 
 fn traces(route: &str, ends: &Ends) -> bool {

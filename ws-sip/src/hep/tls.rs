@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
 use super::link::{READS_A_CHECK, closed};
+use crate::tls;
 
 /// Whom to trust, and who the other side must be.
 #[derive(Clone, Debug)]
@@ -24,12 +24,7 @@ impl Tls {
     pub(super) fn new(host: &str, ca: Option<&Path>) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("`{host}` cannot be the name in a certificate"))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots(ca)?)
-            .with_no_client_auth();
+        let config = tls::client_config(ca, "hep_tls_ca")?;
         Ok(Self { config: Arc::new(config), name })
     }
 
@@ -62,29 +57,6 @@ impl Tls {
         }
         Ok(session)
     }
-}
-
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = ca {
-        let failed = |error: &dyn core::fmt::Display| format!("cannot use {}: {error}", path.display());
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| failed(&error))?;
-            roots.add(certificate).map_err(|error| failed(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(failed(&"there is no certificate in it"));
-        }
-        return Ok(roots);
-    }
-    let platform = rustls_native_certs::load_native_certs();
-    // A platform's store has odd certificates among many good ones.
-    roots.add_parsable_certificates(platform.certs);
-    if roots.is_empty() {
-        return Err("the system has no trusted certificates; name a file with `hep_tls_ca`".into());
-    }
-    Ok(roots)
 }
 
 /// The TLS of one connection.

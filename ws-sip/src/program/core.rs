@@ -112,17 +112,20 @@ impl Core {
     pub(crate) fn handle_event(&mut self, now: Duration, flows: &mut Flows, event: &FlowEvent<'_>) {
         match (self, event) {
             (Self::Registrar(proxy), FlowEvent::Opened { flow, ends, .. }) => {
-                proxy.handle_flow_opened(*flow, FlowInfo { secure: false, peer: Some(ends.peer) });
+                proxy.handle_flow_opened(*flow, FlowInfo { secure: ends.is_secure, peer: Some(ends.peer) });
             }
             (Self::Registrar(proxy), FlowEvent::Closed { flow, .. }) => proxy.handle_flow_closed(now, *flow),
             (Self::Hub(hub), FlowEvent::Opened { flow, ends, .. }) => {
-                let info = FlowInfo { secure: false, peer: Some(ends.peer) };
+                let info = FlowInfo { secure: ends.is_secure, peer: Some(ends.peer) };
                 tell(hub, Told::Opened(*flow, info));
             }
             (Self::Hub(hub), FlowEvent::Closed { flow, .. }) => tell(hub, Told::Closed(*flow)),
             (Self::Edge(core), FlowEvent::Opened { flow, ends, .. }) => {
                 if ends.is_incoming {
                     core.edge.handle_flow_opened(*flow, Side::Client, Some(ends.peer));
+                    if ends.is_secure {
+                        core.edge.set_secure(*flow);
+                    }
                 } else {
                     core.joined(*flow, ends);
                 }

@@ -299,7 +299,7 @@ mod tests {
         for (line, told) in [
             ("", "nothing to listen on"),
             ("--socket", "missing argument"),
-            ("--socket tcp:127.0.0.1", "expected `ws:`"),
+            ("--socket tcp:127.0.0.1", "expected `ws:` or `wss:`"),
             ("--socket ws:127.0.0.1 --ws-port x", "`--ws-port` takes PORT, not `x`"),
             ("--socket ws:127.0.0.1 --loud 1", "unknown option `--loud`"),
             ("--socket ws:127.0.0.1 --ws_port 1", "unknown option `--ws_port`"),

@@ -121,7 +121,7 @@ fn same_tracing(a: &Settings, b: &Settings) -> bool {
 fn needing_a_restart(old: &Options, new: &Options) -> Vec<&'static str> {
     let (a, b) = (&old.settings, &new.settings);
     [
-        ("socket", old.sockets != new.sockets || (a.ws_port != b.ws_port)),
+        ("socket", old.sockets != new.sockets || (a.ws_port, a.wss_port) != (b.ws_port, b.wss_port)),
         ("host", old.host != new.host),
         ("domain", old.domains != new.domains),
         ("upstream", old.upstream != new.upstream || a.upstream_send_timeout != b.upstream_send_timeout),

@@ -10,7 +10,7 @@ use ws_sip::auth::{Authenticator, Users};
 use ws_sip::edge::{self, Edge, Upstream, UpstreamTransport};
 use ws_sip::mi::Server;
 use ws_sip::proxy::{self, Proxy};
-use ws_sip::{Handle, Tracer, Tracing, Transport};
+use ws_sip::{Handle, ListenAddress, Tracer, Tracing, Transport};
 
 use super::core::{Core, EdgeCore};
 use super::hub::Told;
@@ -23,6 +23,11 @@ use super::{hub, manage, signals, trace};
 /// Tells whether it could run, as far as that can be told without doing it. The error is one line.
 pub(crate) fn check(options: &Options) -> Result<(), String> {
     Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
+    if let Some(socket) = options.sockets.iter().find(|socket| socket.is_secure)
+        && options.settings.tls_certificate.is_none()
+    {
+        return Err(format!("{socket} needs `tls_certificate` and `tls_private_key`"));
+    }
     Proxy::new(proxy_config(options, options.sockets[0].with_default_port(80).to_string()), seed()?)
         .map_err(|error| error.to_string())?;
     if let Some(path) = &options.users {
@@ -57,7 +62,7 @@ pub(crate) fn run(
     let tracing = Tracing::new(options.settings.trace_on);
     let (mut transports, sockets) = listen(&options, trace::tracer(&options, &tracing, log)?)?;
     let handles: Vec<Handle> = transports.iter().map(Transport::handle).collect();
-    let (cores, hub) = cores(&options, &mut transports, sockets[0].to_string(), log)?;
+    let (cores, hub) = cores(&options, &mut transports, sockets[0].with_default_port(0).to_string(), log)?;
     let (management, questions) = manage::start(&options.settings, &handles, hub, tracing.clone(), log)?;
     let mut workers = Vec::new();
     let mut inboxes = Vec::new();
@@ -74,7 +79,7 @@ pub(crate) fn run(
     let mut out = std::io::stdout().lock();
     for socket in &sockets {
         // A closed standard output is no reason not to serve.
-        let _ = writeln!(out, "listening on ws:{socket}");
+        let _ = writeln!(out, "listening on {socket}");
     }
     for address in management.iter().flat_map(Server::addresses) {
         let _ = writeln!(out, "management on {address}");
@@ -107,7 +112,7 @@ fn run_all(workers: Vec<Worker>) -> Result<(), String> {
 }
 
 /// Makes the transport of each worker, which listens; returns also where.
-fn listen(options: &Options, tracer: Option<Tracer>) -> Result<(Vec<Transport>, Vec<SocketAddr>), String> {
+fn listen(options: &Options, tracer: Option<Tracer>) -> Result<(Vec<Transport>, Vec<ListenAddress>), String> {
     let mut first = Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
     if let Some(tracer) = tracer {
         first.set_tracer(tracer);
@@ -116,13 +121,14 @@ fn listen(options: &Options, tracer: Option<Tracer>) -> Result<(Vec<Transport>, 
     let mut sockets = Vec::new();
     for &socket in &options.sockets {
         let local = if count == 1 { first.listen(socket) } else { first.listen_shared(socket, true) };
-        sockets.push(local.map_err(|error| error.to_string())?);
+        let local = local.map_err(|error| error.to_string())?;
+        sockets.push(ListenAddress { is_secure: socket.is_secure, ..local.into() });
     }
     let mut transports = vec![first];
     for number in 1..count {
         let mut next = transports[0].another(number).map_err(|error| error.to_string())?;
         for &socket in &sockets {
-            next.listen_shared(socket.into(), false).map_err(|error| error.to_string())?;
+            next.listen_shared(socket, false).map_err(|error| error.to_string())?;
         }
         transports.push(next);
     }

@@ -28,6 +28,16 @@ pub use parameters::{Kind, PARAMETERS, Parameter};
 pub struct Settings {
     /// Port of listeners and destinations that name none. Default 80.
     pub ws_port: u16,
+    /// The same for those over TLS. Default 443.
+    pub wss_port: u16,
+    /// The file of the certificate that listeners over TLS show, in PEM, with those that lead to a known one behind it.
+    /// Default none. Read anew when the settings are changed.
+    pub tls_certificate: Option<PathBuf>,
+    /// The file of its private key, in PEM. Default none.
+    pub tls_private_key: Option<PathBuf>,
+    /// A file of certificates in PEM: a server that we connect to over TLS must have its own from one of them. Default none:
+    /// those that the system trusts.
+    pub tls_ca: Option<PathBuf>,
     /// A connection that accepts no byte for so long while something is to be sent is closed. Given in
     /// milliseconds, default 100.
     pub ws_send_timeout: Duration,
@@ -110,6 +120,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ws_port: 80,
+            wss_port: 443,
+            tls_certificate: None,
+            tls_private_key: None,
+            tls_ca: None,
             ws_send_timeout: Duration::from_millis(100),
             upstream_send_timeout: Duration::from_secs(5),
             ws_max_msg_chunks: 4,
@@ -229,6 +243,10 @@ mod tests {
     fn each_parameter_is_set_by_its_name() {
         let values = [
             ("ws_port", "8080"),
+            ("wss_port", "8443"),
+            ("tls_certificate", "/etc/certificate.pem"),
+            ("tls_private_key", "/etc/key.pem"),
+            ("tls_ca", "/etc/ca.pem"),
             ("ws_send_timeout", "200"),
             ("upstream_send_timeout", "300"),
             ("ws_max_msg_chunks", "8"),

@@ -40,11 +40,11 @@ const MASKED: &str = "***";
 const SECRETS: &[&str] = &["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 impl Record {
-    /// Starts a record of a WebSocket connection.
+    /// Starts a record of a WebSocket connection, over TLS if it `is_secure`.
     #[must_use]
-    pub fn new(happened: Happened) -> Self {
+    pub fn new(happened: Happened, is_secure: bool) -> Self {
         let mut record = Self::default();
-        record.push("Protocol", "WS");
+        record.push("Protocol", if is_secure { "WSS" } else { "WS" });
         record.push("Event", happened.name());
         record
     }
@@ -179,7 +179,7 @@ mod tests {
         Sec-WebSocket-Protocol: sip\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
     fn accepted() -> Record {
-        let mut record = Record::new(Happened::Accepted);
+        let mut record = Record::new(Happened::Accepted, false);
         record.push_head("Ws-Request", REQUEST.as_bytes(), false);
         record.push_status(true);
         record.push_head("Ws-Reply", REPLY.as_bytes(), false);

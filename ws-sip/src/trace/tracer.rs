@@ -160,7 +160,7 @@ impl Tracer {
                 NotOpened::Handshake(outcome)
                     if ends.is_incoming && request.is_empty() && response.is_empty() =>
                 {
-                    (flow, ends, silent(outcome))
+                    (flow, ends, silent(ends, outcome))
                 }
                 _ => {
                     let mut record = self.opening(ends, (request, response), Some(why));
@@ -171,7 +171,7 @@ impl Tracer {
                 }
             },
             FlowEvent::Closed { flow, ends, outcome, first_close, counters, age } => {
-                (flow, ends, closed(outcome, *first_close, counters, *age))
+                (flow, ends, closed(ends, outcome, *first_close, counters, *age))
             }
             _ => return,
         };
@@ -226,7 +226,7 @@ impl Tracer {
     /// Returns the record of an opening handshake; `why` if it failed.
     fn opening(&self, ends: &Ends, heads: (&[u8], &[u8]), why: Option<&NotOpened<'_>>) -> Record {
         let happened = if ends.is_incoming { Happened::Accepted } else { Happened::Connected };
-        let mut record = Record::new(happened);
+        let mut record = Record::new(happened, ends.is_secure);
         record.push_head("Ws-Request", heads.0, self.options.secrets);
         record.push_status(why.is_none());
         record.push_head("Ws-Reply", heads.1, self.options.secrets);
@@ -272,8 +272,14 @@ impl Tracer {
 }
 
 /// The record of a flow that ended.
-fn closed(outcome: &Outcome, first_close: Option<&FirstClose>, counters: &Counters, age: Duration) -> Record {
-    let mut record = Record::new(Happened::Closed);
+fn closed(
+    ends: &Ends,
+    outcome: &Outcome,
+    first_close: Option<&FirstClose>,
+    counters: &Counters,
+    age: Duration,
+) -> Record {
+    let mut record = Record::new(Happened::Closed, ends.is_secure);
     record.push_status(outcome.is_clean());
     record.push("Message", message::of(outcome));
     let (code, reason) = message::close_code(outcome, first_close);
@@ -292,8 +298,8 @@ fn closed(outcome: &Outcome, first_close: Option<&FirstClose>, counters: &Counte
 }
 
 /// The record of a connection on which nothing was said.
-fn silent(outcome: &Outcome) -> Record {
-    let mut record = Record::new(Happened::Closed);
+fn silent(ends: &Ends, outcome: &Outcome) -> Record {
+    let mut record = Record::new(Happened::Closed, ends.is_secure);
     record.push_status(*outcome == Outcome::Vanished);
     record.push("Message", message::of(outcome));
     record.push("Closed-By", message::closed_by(outcome));
@@ -391,6 +397,7 @@ mod tests {
     #[test]
     fn the_record_of_each_end() {
         let too_big = ProtocolError::MessageTooLong;
+        let ends = Ends::unknown();
         let clean = |initiator, code| Outcome::Clean { initiator, code: StatusCode::new(code) };
         for (outcome, first, told) in [
             (clean(Side::Peer, 1000), Some(first(Side::Peer, 1000, "")), "SUCCESS:EOF received:1000:peer:"),
@@ -417,14 +424,16 @@ mod tests {
             (Outcome::Aborted, None, "FAILURE:Closed by Proto layer:1006:us:"),
         ] {
             let counters = Counters { messages_in: 1, messages_out: 2, bytes_in: 3, bytes_out: 4 };
-            let record = closed(&outcome, first.as_ref(), &counters, Duration::from_millis(1_500));
+            let record = closed(&ends, &outcome, first.as_ref(), &counters, Duration::from_millis(1_500));
             assert_eq!(record.to_plain(1_000), format!("WS:CLOSED:{told}{outcome}:1.500:1:2:3:4"));
         }
         assert!(
-            silent(&Outcome::Vanished).to_plain(1_000).starts_with("WS:CLOSED:SUCCESS:EOF received:peer:")
+            silent(&ends, &Outcome::Vanished)
+                .to_plain(1_000)
+                .starts_with("WS:CLOSED:SUCCESS:EOF received:peer:")
         );
         assert!(
-            silent(&Outcome::Aborted)
+            silent(&ends, &Outcome::Aborted)
                 .to_plain(1_000)
                 .starts_with("WS:CLOSED:FAILURE:Closed by Proto layer:us:")
         );

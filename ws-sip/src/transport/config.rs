@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ws_core::{Config, OriginPolicy, ServerConfig};
 
 use super::TransportError;
+use super::tls::TlsConfigs;
 use crate::settings::Settings;
 
 /// What the settings mean to the engine.
@@ -16,6 +17,7 @@ pub(super) struct Configs {
     pub(super) refusing: Arc<ServerConfig>,
     /// For connections that we open.
     pub(super) client: Arc<Config>,
+    pub(super) tls: TlsConfigs,
 }
 
 /// After how long a client that got a 503 may come again.
@@ -51,7 +53,8 @@ impl Configs {
         server.plain_requests = plain_requests;
         let mut refusing = server.clone();
         refusing.unavailable = Some(RETRY_AFTER);
-        Ok(Self { server: Arc::new(server), refusing: Arc::new(refusing), client: connection })
+        let tls = TlsConfigs::new(settings).map_err(TransportError::Tls)?;
+        Ok(Self { server: Arc::new(server), refusing: Arc::new(refusing), client: connection, tls })
     }
 }
 

@@ -123,11 +123,13 @@ pub struct Ends {
     pub local: SocketAddr,
     /// Whether the peer opened it.
     pub is_incoming: bool,
+    /// Whether it is protected by TLS.
+    pub is_secure: bool,
 }
 
 impl Ends {
     /// Those of an outgoing flow that has no TCP connection yet.
-    pub(super) const fn unknown() -> Self {
+    pub(crate) const fn unknown() -> Self {
         Self::towards(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
     }
 
@@ -137,7 +139,7 @@ impl Ends {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        Self { peer, local: SocketAddr::new(local, 0), is_incoming: false }
+        Self { peer, local: SocketAddr::new(local, 0), is_incoming: false, is_secure: false }
     }
 }
 

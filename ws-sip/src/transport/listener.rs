@@ -19,8 +19,18 @@ pub(super) struct Listener {
     local: SocketAddr,
     /// Goes on accepting then: the edge was seen, and it does not come again.
     pub(super) retry_at: Option<Instant>,
-    /// For SIP over TCP, not WebSocket.
-    pub(super) is_trunk: bool,
+    pub(super) serves: Serves,
+}
+
+/// What is spoken on the connections of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// WebSocket.
+    WebSocket,
+    /// WebSocket over TLS.
+    SecureWebSocket,
+    /// SIP over TCP.
+    Trunk,
 }
 
 impl Listener {
@@ -28,9 +38,9 @@ impl Listener {
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        is_trunk: bool,
+        serves: Serves,
     ) -> io::Result<Self> {
-        Self::with(mio::net::TcpListener::bind(address)?, registry, token, is_trunk)
+        Self::with(mio::net::TcpListener::bind(address)?, registry, token, serves)
     }
 
     /// Binds an address that others may bind too, by the same means.
@@ -38,7 +48,7 @@ impl Listener {
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        is_trunk: bool,
+        serves: Serves,
     ) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = net::socket(family, SocketType::STREAM, None)?;
@@ -48,7 +58,7 @@ impl Listener {
         net::listen(&socket, BACKLOG)?;
         let socket = std::net::TcpListener::from(socket);
         socket.set_nonblocking(true)?;
-        Self::with(mio::net::TcpListener::from_std(socket), registry, token, is_trunk)
+        Self::with(mio::net::TcpListener::from_std(socket), registry, token, serves)
     }
 
     /// The same, if nobody has bound it yet: of two programs that share by mistake, each gets some of the connections.
@@ -56,21 +66,21 @@ impl Listener {
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        is_trunk: bool,
+        serves: Serves,
     ) -> io::Result<Self> {
         drop(mio::net::TcpListener::bind(address)?);
-        Self::bind_shared(address, registry, token, is_trunk)
+        Self::bind_shared(address, registry, token, serves)
     }
 
     fn with(
         mut socket: mio::net::TcpListener,
         registry: &Registry,
         token: Token,
-        is_trunk: bool,
+        serves: Serves,
     ) -> io::Result<Self> {
         let local = socket.local_addr()?;
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Self { socket, local, retry_at: None, is_trunk })
+        Ok(Self { socket, local, retry_at: None, serves })
     }
 
     pub(super) const fn local(&self) -> SocketAddr {

@@ -35,8 +35,14 @@ mod listener;
 mod liveness;
 mod outgoing;
 mod run;
+mod socket;
 mod stats;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod traced;
 mod trunk;
 mod trunks;
@@ -57,7 +63,7 @@ pub use trunk::{TrunkAddress, TrunkTransport};
 use crate::address::ListenAddress;
 use crate::settings::Settings;
 use config::Configs;
-use listener::Listener;
+use listener::{Listener, Serves};
 use outgoing::Resolver;
 
 /// Bytes that one read takes at most.
@@ -136,7 +142,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError::Listen`].
     pub fn listen(&mut self, address: ListenAddress) -> Result<SocketAddr, TransportError> {
-        self.listen_by(Listener::bind, address.with_default_port(self.flows.settings.ws_port), false)
+        self.listen_on(Listener::bind, address)
     }
 
     /// As [`listen`](Self::listen), on an address that further transports of this user may listen on too: the system spreads
@@ -150,7 +156,7 @@ impl Transport {
         is_first: bool,
     ) -> Result<SocketAddr, TransportError> {
         let bind = if is_first { Listener::bind_first_of_many } else { Listener::bind_shared };
-        self.listen_by(bind, address.with_default_port(self.flows.settings.ws_port), false)
+        self.listen_on(bind, address)
     }
 
     /// Listens for connections of a SIP server over TCP, without WebSocket: they come as
@@ -159,21 +165,41 @@ impl Transport {
     /// # Errors
     /// [`TransportError::Listen`].
     pub fn listen_trunk(&mut self, address: SocketAddr) -> Result<SocketAddr, TransportError> {
-        self.listen_by(Listener::bind, address, true)
+        self.listen_by(Listener::bind, address, Serves::Trunk)
+    }
+
+    fn listen_on(
+        &mut self,
+        bind: impl Fn(SocketAddr, &Registry, Token, Serves) -> io::Result<Listener>,
+        address: ListenAddress,
+    ) -> Result<SocketAddr, TransportError> {
+        let settings = &self.flows.settings;
+        if !address.is_secure {
+            return self.listen_by(bind, address.with_default_port(settings.ws_port), Serves::WebSocket);
+        }
+        let address = address.with_default_port(settings.wss_port);
+        if cfg!(not(feature = "tls")) {
+            return Err(TransportError::Tls("this build has no TLS: it lacks the feature `tls`".into()));
+        }
+        if !self.flows.configs.tls.can_serve() {
+            let why = format!("wss:{address} needs `tls_certificate` and `tls_private_key`");
+            return Err(TransportError::Tls(why));
+        }
+        self.listen_by(bind, address, Serves::SecureWebSocket)
     }
 
     fn listen_by(
         &mut self,
-        bind: impl Fn(SocketAddr, &Registry, Token, bool) -> io::Result<Listener>,
+        bind: impl Fn(SocketAddr, &Registry, Token, Serves) -> io::Result<Listener>,
         address: SocketAddr,
-        is_trunk: bool,
+        serves: Serves,
     ) -> Result<SocketAddr, TransportError> {
         let failed = |error| TransportError::Listen(address, error);
         let token = Token(self.listeners.len());
         if token == WAKER {
             return Err(failed(io::Error::other("too many listeners")));
         }
-        let listener = bind(address, self.poll.registry(), token, is_trunk).map_err(failed)?;
+        let listener = bind(address, self.poll.registry(), token, serves).map_err(failed)?;
         let local = listener.local();
         self.listeners.push(listener);
         Ok(local)
@@ -183,9 +209,15 @@ impl Transport {
     /// listeners stay.
     ///
     /// # Errors
-    /// [`TransportError::Origin`]; nothing is changed then.
+    /// [`TransportError::Origin`], [`TransportError::Tls`]; nothing is changed then. The files of TLS are read anew, and a
+    /// listener for `wss` needs them still.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), TransportError> {
-        self.flows.configs = Configs::new(&settings, self.flows.configs.server.plain_requests)?;
+        let configs = Configs::new(&settings, self.flows.configs.server.plain_requests)?;
+        let is_secure = |listener: &Listener| listener.serves == Serves::SecureWebSocket;
+        if !configs.tls.can_serve() && self.listeners.iter().any(is_secure) {
+            return Err(TransportError::Tls("a listener needs `tls_certificate`".into()));
+        }
+        self.flows.configs = configs;
         self.flows.settings = settings;
         Ok(())
     }
@@ -213,6 +245,8 @@ pub enum TransportError {
     Listen(SocketAddr, io::Error),
     /// This is no origin.
     Origin(String),
+    /// TLS cannot be spoken: a file does not serve, or none is named.
+    Tls(String),
 }
 
 impl fmt::Display for TransportError {
@@ -220,6 +254,7 @@ impl fmt::Display for TransportError {
         match self {
             Self::System(error) => write!(f, "cannot set up: {error}"),
             Self::Listen(address, error) => write!(f, "cannot listen on ws:{address}: {error}"),
+            Self::Tls(why) => f.write_str(why),
             Self::Origin(origin) => write!(f, "`{origin}` is no origin such as https://example.com"),
         }
     }
@@ -229,7 +264,7 @@ impl core::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::System(error) | Self::Listen(_, error) => Some(error),
-            Self::Origin(_) => None,
+            Self::Origin(_) | Self::Tls(_) => None,
         }
     }
 }

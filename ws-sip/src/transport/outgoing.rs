@@ -22,17 +22,28 @@ use crate::flow::FlowId;
 pub(super) struct Target {
     host: String,
     port: u16,
+    is_secure: bool,
     /// `None` for WebSocket.
     trunk: Option<TrunkTransport>,
 }
 
 impl Target {
     pub(super) fn new(destination: &Destination, port: u16) -> Self {
-        Self { host: destination.host.to_ascii_lowercase(), port, trunk: None }
+        Self {
+            host: destination.host.to_ascii_lowercase(),
+            port,
+            is_secure: destination.is_secure,
+            trunk: None,
+        }
     }
 
     pub(super) fn host_and_port(&self) -> (&str, u16) {
         (&self.host, self.port)
+    }
+
+    /// Whether over TLS.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     pub(super) const fn is_trunk(&self) -> bool {
@@ -40,7 +51,8 @@ impl Target {
     }
 
     pub(super) fn trunk(address: &TrunkAddress, transport: TrunkTransport) -> Self {
-        Self { host: address.host.to_ascii_lowercase(), port: address.port, trunk: Some(transport) }
+        let host = address.host.to_ascii_lowercase();
+        Self { host, port: address.port, is_secure: false, trunk: Some(transport) }
     }
 }
 

@@ -1,5 +1,5 @@
 use core::time::Duration;
-use std::io::{self, Read as _};
+use std::io;
 
 use mio::Token;
 use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcome, Response, Side};
@@ -7,6 +7,7 @@ use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcom
 use super::dial::{connect, not_connected, resolved};
 use super::event::{Ends, FlowEvent, NotOpened};
 use super::flows::{Flows, Link, index_of};
+use super::listener::Serves;
 use super::trunks::{open_trunk, read_trunk};
 use super::{FIRST_FLOW, Transport, WAKER};
 use crate::flow::FlowId;
@@ -106,8 +107,9 @@ impl Transport {
                     self.flows.stats.accepted += 1;
                     // A wildcard listener's connections have addresses of their own.
                     let local = stream.local_addr().unwrap_or(local);
-                    let ends = Ends { peer, local, is_incoming: true };
-                    if listener.is_trunk {
+                    let is_secure = listener.serves == Serves::SecureWebSocket;
+                    let ends = Ends { peer, local, is_incoming: true, is_secure };
+                    if listener.serves == Serves::Trunk {
                         let flow = self.flows.accept_trunk(stream, ends)?;
                         open_trunk(&mut self.flows, flow, handler);
                     } else {
@@ -234,6 +236,7 @@ fn read(
             continue;
         }
         let Link::Up { stream, endpoint, .. } = &mut flow.link else { return false };
+        let is_read_out = stream.is_read_out();
         match stream.read(scratch) {
             Ok(0) => {
                 endpoint.handle_eof(now);
@@ -245,11 +248,17 @@ fn read(
                 let chunk = if full { Chunk::cut(scratch) } else { Chunk::within(scratch, n) };
                 drive(flows, id, chunk, handler);
                 // A read that did not fill the buffer emptied the socket; what comes later is an edge of its own.
-                if !full && !until_blocked {
+                if !full && !until_blocked && is_read_out {
                     return false;
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !is_read_out {
+                    // TLS may have to answer to what it read.
+                    flows.mark(id);
+                }
+                return false;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => {
                 endpoint.handle_transport_lost(now);

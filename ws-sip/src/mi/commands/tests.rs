@@ -50,6 +50,7 @@ impl Control for Fake {
             peer: "192.0.2.1:5000".parse().unwrap(),
             local: "[::1]:80".parse().unwrap(),
             is_incoming: true,
+            is_secure: false,
         };
         let counters = Counters { messages_in: 1, messages_out: 2, bytes_in: 30, bytes_out: 40 };
         let age = Duration::from_millis(2500);

@@ -7,6 +7,7 @@ use crate::sip;
 use crate::trace::Verdict;
 use crate::transport::event::{Counters, Ends, FirstClose};
 use crate::transport::outgoing::{Connecting, Outgoing};
+use crate::transport::socket::Socket;
 use crate::transport::trunk::Trunk;
 
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(in crate::transport) enum Link {
     /// SIP over TCP or UDP.
     Trunk(Box<Trunk>),
     /// From the opening handshake on.
-    Up { stream: mio::net::TcpStream, endpoint: Endpoint, out: SendBuffer },
+    Up { stream: Socket, endpoint: Endpoint, out: SendBuffer },
 }
 
 impl Flow {

@@ -2,7 +2,6 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 
 use mio::{Interest, Token};
@@ -14,6 +13,7 @@ use crate::transport::FIRST_FLOW;
 use crate::transport::event::Ends;
 use crate::transport::liveness::watch;
 use crate::transport::outgoing::Purpose;
+use crate::transport::socket::Socket;
 use crate::transport::trunk::Trunk;
 
 impl Flows {
@@ -40,6 +40,13 @@ impl Flows {
         self.registry
             .register(&mut stream, Token(FIRST_FLOW + index), interest)
             .inspect_err(|_| self.limits.remove_address(ends.peer.ip()))?;
+        let stream = if ends.is_secure {
+            let peer = ends.peer.ip();
+            let socket = self.configs.tls.accept(stream).inspect_err(|_| self.limits.remove_address(peer))?;
+            Socket::Tls(Box::new(socket))
+        } else {
+            Socket::Tcp(stream)
+        };
         let link = Link::Up { stream, endpoint, out: SendBuffer::new() };
         let flow = self.insert(link, ends, None);
         self.mark(flow);
@@ -60,8 +67,22 @@ impl Flows {
         if self.flow(id).is_some_and(Flow::is_trunk) {
             watch(&stream, &self.settings)?;
         }
-        let ends = Ends { peer: stream.peer_addr()?, local: stream.local_addr()?, is_incoming: false };
+        let mut ends = Ends {
+            peer: stream.peer_addr()?,
+            local: stream.local_addr()?,
+            is_incoming: false,
+            is_secure: false,
+        };
         stream.set_nodelay(true)?;
+        let target = self.flow(id).and_then(|flow| flow.outgoing.as_ref()).map(|outgoing| outgoing.target());
+        let stream = match target {
+            Some(target) if target.is_secure() => {
+                ends.is_secure = true;
+                let (host, _) = target.host_and_port();
+                Socket::Tls(Box::new(self.configs.tls.connect(stream, host, &self.settings)?))
+            }
+            _ => Socket::Tcp(stream),
+        };
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let Some(flow) = self.flow_mut(id) else { return Ok(()) };
@@ -71,7 +92,10 @@ impl Flows {
                 let endpoint = Endpoint::client(request, &client, KeySource::from_seed(seed), now);
                 Link::Up { stream, endpoint, out: SendBuffer::new() }
             }
-            Purpose::Trunk(_) => Link::Trunk(Box::new(Trunk::tcp(stream, client.max_message_len))),
+            Purpose::Trunk(_) => match stream {
+                Socket::Tcp(stream) => Link::Trunk(Box::new(Trunk::tcp(stream, client.max_message_len))),
+                Socket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
+            },
         };
         flow.ends = ends;
         self.mark(id);
@@ -101,7 +125,7 @@ impl Flows {
         let local = outgoing.and_then(|outgoing| outgoing.local).unwrap_or_else(|| SocketAddr::new(any, 0));
         let socket = mio::net::UdpSocket::bind(local)?;
         socket.connect(peer)?;
-        let ends = Ends { peer, local: socket.local_addr()?, is_incoming: false };
+        let ends = Ends { peer, local: socket.local_addr()?, is_incoming: false, is_secure: false };
         let mut trunk = Trunk::udp(socket, self.settings.ws_max_message_len);
         trunk.register(&self.registry, Token(FIRST_FLOW + index_of(id)))?;
         let Some(flow) = self.flow_mut(id) else { return Ok(()) };
@@ -136,7 +160,7 @@ impl Flows {
         }
         let Link::Up { stream, endpoint, out } = &mut flow.link else { return false };
         while endpoint.poll_transmit(now, out) && !flow.is_blocked {
-            match io::Write::write(stream, out.pending()) {
+            match stream.write(out.pending()) {
                 Ok(0) => endpoint.handle_transport_lost(now),
                 Ok(n) => endpoint.handle_transmitted(now, n, out),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -150,12 +174,18 @@ impl Flows {
                 break;
             }
         }
+        if !flow.is_blocked {
+            // TLS has things of its own to say, and may keep some of what it took.
+            match stream.flush() {
+                Ok(all) => flow.is_blocked = !all,
+                Err(_) => endpoint.handle_transport_lost(now),
+            }
+        }
         if out.is_empty() {
             out.release();
-            if endpoint.is_write_closed() && !flow.is_shut {
+            if endpoint.is_write_closed() && !flow.is_shut && !flow.is_blocked {
                 flow.is_shut = true;
-                // A peer that is gone already is no error here.
-                let _ = stream.shutdown(Shutdown::Write);
+                stream.shut_down_write();
             }
         }
         let ended = endpoint.is_closed();

@@ -148,7 +148,8 @@ impl Flows {
     /// # Errors
     /// [`SendError::Unreachable`] if the destination or an option cannot be put into an opening handshake.
     pub fn open(&mut self, destination: &Destination, options: &OpenOptions) -> Result<FlowId, SendError> {
-        let port = destination.port.unwrap_or(self.settings.ws_port);
+        let default_port = if destination.is_secure { self.settings.wss_port } else { self.settings.ws_port };
+        let port = destination.port.unwrap_or(default_port);
         let target = Target::new(destination, port);
         if let Some(&flow) = self.destinations.get(&target) {
             return Ok(flow);

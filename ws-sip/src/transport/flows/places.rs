@@ -69,7 +69,7 @@ impl Flows {
         }
         match &mut flow.link {
             Link::Up { stream, .. } => {
-                drop(self.registry.deregister(stream));
+                drop(self.registry.deregister(stream.tcp_mut()));
                 if flow.ends.is_incoming {
                     self.limits.remove_address(flow.ends.peer.ip());
                 }
