@@ -2,7 +2,7 @@
 //!
 //! No sockets, no clock, no threads, no `unsafe`, no `std`. [`Endpoint`] is a whole connection, the opening
 //! handshake included, for both roles; [`ServerHandshake`], [`ClientHandshake`] and [`Connection`] are its parts,
-//! each usable alone, as are the functions of [`frame`], [`mask`] and [`utf8`].
+//! each usable alone, as are the functions of [`frame`], [`mask`], [`utf8`] and [`proxy_protocol`].
 //!
 //! # The loop
 //!
@@ -99,6 +99,7 @@ mod keys;
 pub mod mask;
 mod output;
 mod parked;
+pub mod proxy_protocol;
 mod status;
 mod time;
 pub mod utf8;

@@ -138,6 +138,56 @@ impl fmt::Display for Destination {
     }
 }
 
+/// Addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
+///
+/// ```
+/// let prefix: ws_sip::Prefix = "10.0.0.0/8".parse()?;
+/// assert!(prefix.contains("10.1.2.3".parse().unwrap()));
+/// assert!(!prefix.contains("11.1.2.3".parse().unwrap()));
+/// # Ok::<(), ws_sip::AddressError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prefix {
+    ip: IpAddr,
+    len: u8,
+}
+
+impl Prefix {
+    /// Returns whether an address is one of these. An IPv4 address that is written as an IPv6 one counts as what it is.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.ip, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differ = u32::from(own) ^ u32::from(other);
+                differ.leading_zeros() >= u32::from(self.len)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differ = u128::from(own) ^ u128::from(other);
+                differ.leading_zeros() >= u32::from(self.len)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (ip, len) = text.split_once('/').map_or((text, None), |(ip, len)| (ip, Some(len)));
+        let ip: IpAddr = ip.parse().map_err(|_| AddressError::Prefix)?;
+        let all = if ip.is_ipv4() { 32 } else { 128 };
+        let len = match len {
+            None => all,
+            Some(len) if len.bytes().all(|byte| byte.is_ascii_digit()) => {
+                len.parse().ok().filter(|&len| len <= all).ok_or(AddressError::Prefix)?
+            }
+            Some(_) => return Err(AddressError::Prefix),
+        };
+        Ok(Self { ip, len })
+    }
+}
+
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -150,6 +200,8 @@ pub enum AddressError {
     Host,
     /// Not a port.
     Port,
+    /// Not an address with or without the length of a prefix.
+    Prefix,
     /// A name below `.invalid`: such a host is never dialled.
     Invalid,
 }
@@ -161,6 +213,7 @@ impl fmt::Display for AddressError {
             Self::Ip => "expected an IP address, IPv6 in brackets",
             Self::Host => "expected a host",
             Self::Port => "expected a port from 0 to 65535",
+            Self::Prefix => "expected an IP address, or a prefix such as 10.0.0.0/8",
             Self::Invalid => "a host below .invalid cannot be reached",
         })
     }
@@ -226,6 +279,23 @@ mod tests {
         assert_eq!(parse("sip:sip.example;transport=tcp"), Err(AddressError::Transport));
         assert_eq!(parse("ws://"), Err(AddressError::Host));
         assert_eq!(parse("ws://x:0/"), Err(AddressError::Host));
+    }
+
+    #[test]
+    fn prefixes() {
+        let contains = |prefix: &str, address: &str| {
+            prefix.parse::<Prefix>().unwrap().contains(address.parse().unwrap())
+        };
+        assert!(contains("0.0.0.0/0", "255.255.255.255") && contains("::/0", "ffff::"));
+        assert!(contains("192.0.2.7", "192.0.2.7") && !contains("192.0.2.7", "192.0.2.6"));
+        assert!(contains("192.0.2.128/25", "192.0.2.200") && !contains("192.0.2.128/25", "192.0.2.127"));
+        assert!(
+            contains("2001:db8::/33", "2001:db8:7fff::1") && !contains("2001:db8::/33", "2001:db8:8000::1")
+        );
+        assert!(contains("10.0.0.0/8", "::ffff:10.1.1.1") && !contains("10.0.0.0/8", "::1"));
+        for wrong in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "::/129", "10.0.0/8", "x/8"] {
+            assert_eq!(wrong.parse::<Prefix>(), Err(AddressError::Prefix), "{wrong}");
+        }
     }
 
     /// RFC 7118, appendix B.1.

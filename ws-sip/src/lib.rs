@@ -29,7 +29,7 @@ pub mod trace;
 mod tracing;
 pub mod transport;
 
-pub use address::{AddressError, Destination, ListenAddress};
+pub use address::{AddressError, Destination, ListenAddress, Prefix};
 pub use config_file::ConfigFile;
 pub use filter::TraceFilter;
 pub use flow::FlowId;

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
 
+use crate::address::Prefix;
 use crate::hep;
 use crate::mi::DatagramAddress;
 use crate::syntax::OneLine;
@@ -65,6 +66,12 @@ pub struct Settings {
     pub ws_pong_timeout: Duration,
     /// Bytes of one SIP message. Default 256 KiB; beyond: 1009.
     pub ws_max_message_len: usize,
+    /// Who stands in front and begins each connection with a PROXY header, version 1 or 2: its connections are those of the
+    /// clients that the headers name, and one without a header is closed. Default empty: nobody.
+    pub proxy_protocol_from: Vec<Prefix>,
+    /// Which proxies for HTTP stand in front and tell a client's address in `X-Forwarded-For`. Default empty: none, and the
+    /// field means nothing.
+    pub forwarded_for_from: Vec<Prefix>,
     /// Whether messages may be compressed with permessage-deflate (RFC 7692), each for itself, in both roles: what the peer
     /// agrees to. Default no: it costs more time than it saves where the network is not the limit.
     #[cfg(feature = "deflate")]
@@ -135,6 +142,8 @@ impl Default for Settings {
             ws_ping_interval: Duration::from_secs(30),
             ws_pong_timeout: Duration::from_secs(10),
             ws_max_message_len: 256 << 10,
+            proxy_protocol_from: Vec::new(),
+            forwarded_for_from: Vec::new(),
             #[cfg(feature = "deflate")]
             ws_compression: false,
             ws_max_connections: 65_536,
@@ -258,6 +267,8 @@ mod tests {
             ("ws_ping_interval", "0"),
             ("ws_pong_timeout", "3"),
             ("ws_max_message_len", "1000"),
+            ("proxy_protocol_from", "10.0.0.0/8, 2001:db8::1"),
+            ("forwarded_for_from", "127.0.0.1"),
             #[cfg(feature = "deflate")]
             ("ws_compression", "yes"),
             ("ws_max_connections", "5"),
@@ -308,6 +319,8 @@ mod tests {
             ("ws_handshake_timeout", "0"),
             ("ws_max_message_len", "-1"),
             ("ws_allowed_origins", "https://a.example,nonsense"),
+            ("proxy_protocol_from", "10.0.0.0/8, everybody"),
+            ("forwarded_for_from", "10.0.0.0/33"),
             ("workers", "0"),
             ("workers", "129"),
             ("trace_destination", ""),

@@ -2,6 +2,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use super::Settings;
+use crate::address::Prefix;
 use crate::hep;
 
 /// How a parameter's value is written in a configuration file.
@@ -30,6 +31,15 @@ pub struct Parameter {
 }
 
 const MAX_WORKERS: u8 = 128;
+
+fn prefixes(value: &str) -> Result<Vec<Prefix>, Option<String>> {
+    let prefixes = value.split([',', ' ']).filter(|prefix| !prefix.is_empty());
+    prefixes
+        .map(|prefix| {
+            prefix.parse().map_err(|_| Some(format!("`{prefix}` is no address or prefix such as 10.0.0.0/8")))
+        })
+        .collect()
+}
 
 /// Every parameter, in the order of the documentation.
 pub const PARAMETERS: &[Parameter] = &[
@@ -156,6 +166,26 @@ pub const PARAMETERS: &[Parameter] = &[
         kind: Kind::Integer,
         set: |settings, value| {
             put(&mut settings.ws_max_message_len, value.parse().ok().filter(|&len| len > 0))
+        },
+    },
+    Parameter {
+        name: "proxy_protocol_from",
+        value: "PREFIX[,PREFIX...]",
+        help: "balancers that begin each connection with a PROXY header (none)",
+        kind: Kind::Text,
+        set: |settings, value| {
+            settings.proxy_protocol_from.extend(prefixes(value)?);
+            Ok(())
+        },
+    },
+    Parameter {
+        name: "forwarded_for_from",
+        value: "PREFIX[,PREFIX...]",
+        help: "proxies whose X-Forwarded-For is believed (none)",
+        kind: Kind::Text,
+        set: |settings, value| {
+            settings.forwarded_for_from.extend(prefixes(value)?);
+            Ok(())
         },
     },
     #[cfg(feature = "deflate")]

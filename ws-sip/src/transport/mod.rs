@@ -29,6 +29,7 @@ mod config;
 mod dial;
 mod event;
 mod flows;
+mod front;
 mod handle;
 mod limits;
 mod listener;

@@ -1,4 +1,4 @@
-//! In place of TLS, in a build without the feature `tls`: there is no value of [`TlsSocket`].
+//! In place of TLS, in a build without the feature `tls`: there is no value of [`TlsSession`].
 
 use std::io;
 
@@ -18,41 +18,32 @@ impl TlsConfigs {
         false
     }
 
-    pub(super) fn accept(&self, _stream: TcpStream) -> io::Result<TlsSocket> {
+    pub(super) fn accept(&self) -> io::Result<TlsSession> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn connect(
-        &self,
-        _stream: TcpStream,
-        _host: &str,
-        _settings: &Settings,
-    ) -> io::Result<TlsSocket> {
+    pub(super) fn connect(&self, _host: &str, _settings: &Settings) -> io::Result<TlsSession> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this build has no TLS: it lacks the feature `tls`"))
     }
 }
 
 #[derive(Debug)]
-pub(super) enum TlsSocket {}
+pub(super) enum TlsSession {}
 
-impl TlsSocket {
-    pub(super) const fn tcp_mut(&mut self) -> &mut TcpStream {
+impl TlsSession {
+    pub(super) fn read(&mut self, _stream: &mut TcpStream, _buffer: &mut [u8]) -> io::Result<usize> {
         match *self {}
     }
 
-    pub(super) fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, _stream: &mut TcpStream, _bytes: &[u8]) -> io::Result<usize> {
         match *self {}
     }
 
-    pub(super) fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn flush(&mut self, _stream: &mut TcpStream) -> io::Result<bool> {
         match *self {}
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<bool> {
-        match *self {}
-    }
-
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, _stream: &mut TcpStream) {
         match *self {}
     }
 }

@@ -7,6 +7,7 @@ use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcom
 use super::dial::{connect, not_connected, resolved};
 use super::event::{Ends, FlowEvent, NotOpened};
 use super::flows::{Flows, Link, index_of};
+use super::front::identify;
 use super::listener::Serves;
 use super::trunks::{open_trunk, read_trunk};
 use super::{FIRST_FLOW, Transport, WAKER};
@@ -253,6 +254,12 @@ fn read(
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if flow_is_fronted(flows, id) {
+                    if identify(flows, id, handler) {
+                        continue;
+                    }
+                    return false;
+                }
                 if !is_read_out {
                     // TLS may have to answer to what it read.
                     flows.mark(id);
@@ -270,8 +277,14 @@ fn read(
     true
 }
 
+/// Whether a flow waits for a PROXY header.
+fn flow_is_fronted(flows: &Flows, id: FlowId) -> bool {
+    let link = flows.flow(id).map(|flow| &flow.link);
+    matches!(link, Some(Link::Up { stream, .. }) if stream.is_fronted())
+}
+
 /// Hands on what a chunk brings, and the end of the flow.
-fn drive(
+pub(super) fn drive(
     flows: &mut Flows,
     id: FlowId,
     mut chunk: Chunk<'_>,
@@ -289,6 +302,8 @@ fn drive(
             Some(Event::Open(opened)) => {
                 flow.is_open = true;
                 flow.opened_at = now;
+                flows.take_forwarded_for(id, &opened);
+                let ends = flows.flow(id).map_or(ends, |flow| flow.ends);
                 flows.stats.opened += 1;
                 let event = FlowEvent::Opened { flow: id, ends, opened: &opened };
                 flows.trace(id, &event);

@@ -1,69 +1,103 @@
-//! The byte stream of a flow: TCP, or TLS over it.
+//! The byte stream of a flow: TCP, and what lies over it.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
-use super::tls::TlsSocket;
+use super::tls::TlsSession;
 
 #[derive(Debug)]
-pub(super) enum Socket {
-    Tcp(TcpStream),
-    Tls(Box<TlsSocket>),
+pub(super) struct Socket {
+    stream: TcpStream,
+    layer: Layer,
+}
+
+#[derive(Debug)]
+enum Layer {
+    None,
+    /// A PROXY header comes first.
+    Fronted,
+    Tls(Box<TlsSession>),
 }
 
 impl Socket {
+    /// One that begins with a PROXY header; what lies over it is told when that came.
+    pub(super) const fn fronted(stream: TcpStream) -> Self {
+        Self { stream, layer: Layer::Fronted }
+    }
+
+    /// Goes on without a further header.
+    pub(super) fn identified(&mut self, session: Option<TlsSession>) {
+        self.layer = session.map_or(Layer::None, |session| Layer::Tls(Box::new(session)));
+    }
+
+    pub(super) fn tls(stream: TcpStream, session: TlsSession) -> Self {
+        Self { stream, layer: Layer::Tls(Box::new(session)) }
+    }
+
     /// What is registered with the system's poll.
     pub(super) const fn tcp_mut(&mut self) -> &mut TcpStream {
-        match self {
-            Self::Tcp(stream) => stream,
-            Self::Tls(socket) => socket.tcp_mut(),
+        &mut self.stream
+    }
+
+    /// Returns the TCP connection, if nothing lies over it.
+    pub(super) fn into_tcp(self) -> io::Result<TcpStream> {
+        match self.layer {
+            Layer::None => Ok(self.stream),
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Tls(socket) => socket.read(buffer),
+        match &mut self.layer {
+            Layer::None => self.stream.read(buffer),
+            Layer::Tls(session) => session.read(&mut self.stream, buffer),
+            Layer::Fronted => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     /// Whether a read that does not fill its buffer leaves nothing behind.
     #[inline]
     pub(super) const fn is_read_out(&self) -> bool {
-        matches!(self, Self::Tcp(_))
+        matches!(self.layer, Layer::None)
+    }
+
+    /// Whether it waits for a PROXY header.
+    pub(super) const fn is_fronted(&self) -> bool {
+        matches!(self.layer, Layer::Fronted)
     }
 
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Tls(socket) => socket.write(bytes),
+        match &mut self.layer {
+            Layer::Tls(session) => session.write(&mut self.stream, bytes),
+            // Before a header, only an answer to a connection that never said whose it is.
+            Layer::None | Layer::Fronted => self.stream.write(bytes),
         }
     }
 
     /// Writes what it keeps of what it took; returns whether that is all.
     #[inline]
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        match self {
-            Self::Tcp(_) => Ok(true),
-            Self::Tls(socket) => socket.flush(),
+        match &mut self.layer {
+            Layer::Tls(session) => session.flush(&mut self.stream),
+            Layer::None | Layer::Fronted => Ok(true),
         }
     }
 
     /// Ends what we write. A peer that is gone already is no error here.
     pub(super) fn shut_down_write(&mut self) {
-        if let Self::Tls(socket) = self {
-            socket.end();
+        if let Layer::Tls(session) = &mut self.layer {
+            session.end(&mut self.stream);
         }
-        let _ = self.tcp_mut().shutdown(Shutdown::Write);
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 }
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Self {
-        Self::Tcp(stream)
+        Self { stream, layer: Layer::None }
     }
 }

@@ -48,26 +48,21 @@ impl TlsConfigs {
     }
 
     /// Starts to speak TLS as a server.
-    pub(super) fn accept(&self, stream: TcpStream) -> io::Result<TlsSocket> {
+    pub(super) fn accept(&self) -> io::Result<TlsSession> {
         let config = self.server.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        Ok(TlsSocket { stream, tls: tls.into() })
+        Ok(TlsSession(tls.into()))
     }
 
     /// Starts to speak TLS as a client of `host`.
-    pub(super) fn connect(
-        &self,
-        stream: TcpStream,
-        host: &str,
-        settings: &Settings,
-    ) -> io::Result<TlsSocket> {
+    pub(super) fn connect(&self, host: &str, settings: &Settings) -> io::Result<TlsSession> {
         let config = self.client.get_or_init(|| client_config(settings).ok());
         let config = config.as_ref().ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, "nothing to trust servers by: name a file with `tls_ca`")
         })?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-        Ok(TlsSocket { stream, tls: tls.into() })
+        Ok(TlsSession(tls.into()))
     }
 }
 
@@ -77,24 +72,17 @@ fn client_config(settings: &Settings) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// A connection that does not block, under TLS.
+/// TLS over a connection that does not block.
 #[derive(Debug)]
-pub(super) struct TlsSocket {
-    stream: TcpStream,
-    tls: Connection,
-}
+pub(super) struct TlsSession(Connection);
 
-impl TlsSocket {
-    pub(super) const fn tcp_mut(&mut self) -> &mut TcpStream {
-        &mut self.stream
-    }
-
+impl TlsSession {
     /// Reads what is there, as many records as fit: together they are one arrival. The end of a stream that was cut off, and
     /// not ended by TLS's own means, is an error.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         loop {
-            match self.tls.reader().read(&mut buffer[filled..]) {
+            match self.0.reader().read(&mut buffer[filled..]) {
                 Ok(0) => return Ok(filled),
                 Ok(n) => {
                     filled += n;
@@ -108,14 +96,14 @@ impl TlsSocket {
                 Err(_) if filled > 0 => return Ok(filled),
                 Err(error) => return Err(error),
             }
-            match self.tls.read_tls(&mut self.stream) {
+            match self.0.read_tls(stream) {
                 Ok(_) => {}
                 Err(_) if filled > 0 => return Ok(filled),
                 Err(error) => return Err(error),
             }
-            if let Err(error) = self.tls.process_new_packets() {
+            if let Err(error) = self.0.process_new_packets() {
                 // The peer is told what is wrong, as far as that goes.
-                let _ = self.flush();
+                let _ = self.flush(stream);
                 if filled > 0 {
                     return Ok(filled);
                 }
@@ -125,23 +113,23 @@ impl TlsSocket {
     }
 
     /// Takes some bytes to be encrypted and sent, if those before have left.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.flush()? {
+    pub(super) fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        if !self.flush(stream)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = self.tls.writer().write(&bytes[..bytes.len().min(RECORD_LEN)])?;
+        let n = self.0.writer().write(&bytes[..bytes.len().min(RECORD_LEN)])?;
         if n == 0 {
             // Before its handshake is done, TLS keeps a bounded number of bytes.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.flush()?;
+        self.flush(stream)?;
         Ok(n)
     }
 
     /// Writes what was encrypted and did not leave yet; returns whether that is all.
-    pub(super) fn flush(&mut self) -> io::Result<bool> {
-        while self.tls.wants_write() {
-            match self.tls.write_tls(&mut self.stream) {
+    pub(super) fn flush(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        while self.0.wants_write() {
+            match self.0.write_tls(stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -153,8 +141,8 @@ impl TlsSocket {
     }
 
     /// Says that nothing more will come, as far as the stream takes it at once.
-    pub(super) fn end(&mut self) {
-        self.tls.send_close_notify();
-        let _ = self.flush();
+    pub(super) fn end(&mut self, stream: &mut TcpStream) {
+        self.0.send_close_notify();
+        let _ = self.flush(stream);
     }
 }

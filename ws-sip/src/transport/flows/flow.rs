@@ -25,6 +25,8 @@ pub(in crate::transport) struct Flow {
     /// Whether the flow is traced.
     pub(in crate::transport) verdict: Verdict,
     pub(in crate::transport) is_open: bool,
+    /// The limit of connections from one address knows of it.
+    pub(in crate::transport) is_counted: bool,
     pub(super) is_dirty: bool,
     /// The transport took less than it was given: wait until it is writable.
     pub(in crate::transport) is_blocked: bool,

@@ -11,6 +11,7 @@ use super::{Flow, Flows, Link, MAX_FLOWS, MAX_REFUSED, index_of};
 use crate::flow::FlowId;
 use crate::transport::FIRST_FLOW;
 use crate::transport::event::Ends;
+use crate::transport::front::is_from;
 use crate::transport::liveness::watch;
 use crate::transport::outgoing::Purpose;
 use crate::transport::socket::Socket;
@@ -29,7 +30,11 @@ impl Flows {
             // Even a refusal is more than can be given to so many.
             return Ok(());
         }
-        let from_address = self.limits.add_address(ends.peer.ip());
+        let peer = ends.peer.ip();
+        let is_fronted = is_from(&self.settings.proxy_protocol_from, peer);
+        // Whose connection it is comes later from those who pass it on.
+        let is_counted = !is_fronted && !is_from(&self.settings.forwarded_for_from, peer);
+        let from_address = if is_counted { self.limits.add_address(peer) } else { 0 };
         let per_address = self.settings.ws_max_connections_per_address;
         let is_full = self.limits.len() >= max || (per_address > 0 && from_address > per_address);
         let config =
@@ -37,19 +42,25 @@ impl Flows {
         let endpoint = Endpoint::server(config, self.now);
         let index = self.next_index();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry
-            .register(&mut stream, Token(FIRST_FLOW + index), interest)
-            .inspect_err(|_| self.limits.remove_address(ends.peer.ip()))?;
-        let stream = if ends.is_secure {
-            let peer = ends.peer.ip();
-            let socket = self.configs.tls.accept(stream).inspect_err(|_| self.limits.remove_address(peer))?;
-            Socket::Tls(Box::new(socket))
-        } else {
-            Socket::Tcp(stream)
-        };
+        let stream =
+            self.registry.register(&mut stream, Token(FIRST_FLOW + index), interest).and_then(|()| {
+                Ok(match (is_fronted, ends.is_secure) {
+                    (true, _) => Socket::fronted(stream),
+                    (false, true) => Socket::tls(stream, self.configs.tls.accept()?),
+                    (false, false) => Socket::from(stream),
+                })
+            });
+        let stream = stream.inspect_err(|_| {
+            if is_counted {
+                self.limits.remove_address(peer);
+            }
+        })?;
         let link = Link::Up { stream, endpoint, out: SendBuffer::new() };
-        let flow = self.insert(link, ends, None);
-        self.mark(flow);
+        let id = self.insert(link, ends, None);
+        if let Some(flow) = self.flow_mut(id) {
+            flow.is_counted = is_counted;
+        }
+        self.mark(id);
         Ok(())
     }
 
@@ -79,9 +90,9 @@ impl Flows {
             Some(target) if target.is_secure() => {
                 ends.is_secure = true;
                 let (host, _) = target.host_and_port();
-                Socket::Tls(Box::new(self.configs.tls.connect(stream, host, &self.settings)?))
+                Socket::tls(stream, self.configs.tls.connect(host, &self.settings)?)
             }
-            _ => Socket::Tcp(stream),
+            _ => Socket::from(stream),
         };
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -92,10 +103,9 @@ impl Flows {
                 let endpoint = Endpoint::client(request, &client, KeySource::from_seed(seed), now);
                 Link::Up { stream, endpoint, out: SendBuffer::new() }
             }
-            Purpose::Trunk(_) => match stream {
-                Socket::Tcp(stream) => Link::Trunk(Box::new(Trunk::tcp(stream, client.max_message_len))),
-                Socket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
-            },
+            Purpose::Trunk(_) => {
+                Link::Trunk(Box::new(Trunk::tcp(stream.into_tcp()?, client.max_message_len)))
+            }
         };
         flow.ends = ends;
         self.mark(id);

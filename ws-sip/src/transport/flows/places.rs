@@ -70,7 +70,7 @@ impl Flows {
         match &mut flow.link {
             Link::Up { stream, .. } => {
                 drop(self.registry.deregister(stream.tcp_mut()));
-                if flow.ends.is_incoming {
+                if flow.is_counted {
                     self.limits.remove_address(flow.ends.peer.ip());
                 }
             }
@@ -121,6 +121,7 @@ impl Flows {
             is_open: false,
             is_dirty: false,
             is_blocked: false,
+            is_counted: false,
             is_shut: false,
         }));
         id
