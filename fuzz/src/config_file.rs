@@ -13,7 +13,7 @@ pub fn read(bytes: &[u8]) {
             let _ = settings.hep_destination();
             if let Ok(Some(filter)) = file.trace_filter(&settings) {
                 let (peer, local) = (([192, 0, 2, 1], 5060).into(), ([0; 16], 80).into());
-                let _ = filter.traces(&Ends { peer, local, is_incoming: true });
+                let _ = filter.traces(&Ends { peer, local, is_incoming: true, is_secure: false });
             }
             let other_ends = text.replace("\r\n", "\n").replace('\n', "\r\n");
             assert!(ConfigFile::parse(&other_ends).is_ok(), "line ends make no difference");
