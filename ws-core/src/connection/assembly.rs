@@ -60,8 +60,19 @@ impl Assembly {
         }
     }
 
+    /// Does the same as [`push`](Self::push), elsewhere than where it pays to have it in line.
+    #[cfg(feature = "deflate")]
+    #[inline(never)]
+    pub(super) fn push_inflated(
+        &mut self,
+        bytes: &[u8],
+        incomplete: &mut Incomplete,
+    ) -> Result<(), InvalidUtf8> {
+        self.push(bytes, incomplete)
+    }
+
     /// Appends `bytes`, unmasked payload; `incomplete` holds the code point that text was cut in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, bytes: &[u8], incomplete: &mut Incomplete) -> Result<(), InvalidUtf8> {
         match self {
             Self::Nothing => unreachable!("a message was started"),

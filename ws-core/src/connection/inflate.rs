@@ -12,11 +12,14 @@ const OUT_LEN: usize = 8192;
 
 impl Connection {
     /// Whether more of a message can come out before any further payload goes in.
+    #[cold]
     pub(super) fn is_inflating(&self) -> bool {
         self.deflate.as_ref().is_some_and(|deflate| deflate.is_more())
     }
 
     /// Takes one step through the payload of a compressed message (RFC 7692, section 7.2.2).
+    // Its buffers are not to be in the frame of whoever calls it for other messages.
+    #[inline(never)]
     pub(super) fn inflate(
         &mut self,
         fin: bool,
@@ -58,7 +61,7 @@ impl Connection {
             Delivery::Messages => {
                 if len > 0 {
                     receiver.assembly.reserve(len, len, (max - before) as u64);
-                    receiver.assembly.push(piece, &mut receiver.incomplete)?;
+                    receiver.assembly.push_inflated(piece, &mut receiver.incomplete)?;
                 }
                 if !ended || !self.end_frame(fin)? {
                     return Ok(None);
@@ -71,7 +74,7 @@ impl Connection {
                     Kind::Binary => Message::Binary(Cow::Owned(piece.to_vec())),
                     Kind::Text => {
                         let mut text = Assembly::Text(String::new());
-                        text.push(piece, &mut receiver.incomplete)?;
+                        text.push_inflated(piece, &mut receiver.incomplete)?;
                         text.finish()
                     }
                 };
