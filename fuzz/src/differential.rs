@@ -98,6 +98,8 @@ fn is_known(own: &Story, fault: Option<ProtocolError>, theirs: &Story, their_fau
         // 5.5.1 and 7.4: they answer with 1002 and go on as if that had been the peer's code.
         Some(ProtocolError::CloseTooShort | ProtocolError::InvalidCloseCode(_)) => true,
         Some(_) => false,
+        // 7.4.2 and the IANA registry: 1012 to 1014 were registered later. They do not know the last, and answer 1002.
+        None if own.end == End::Close(Some(1014)) => own.messages == theirs.messages,
         None => match their_fault {
             // They limit the length of all frames, and say so at the header of a control frame too.
             Some(Error::Capacity(_)) => true,
