@@ -10,6 +10,9 @@ use ws_core::{
     ServerConfig, StatusCode,
 };
 
+/// A way for a connection to end.
+type End = fn(&mut Connection);
+
 const MANY: usize = 5000;
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
@@ -124,7 +127,7 @@ fn nothing_after_the_end() {
     let more =
         [frame(0x81, b"text"), frame(0x89, b"ping"), frame(0x88, &1000_u16.to_be_bytes()), vec![0xff; 100]]
             .concat();
-    let ends: [(&str, fn(&mut Connection)); 5] = [
+    let ends: [(&str, End); 5] = [
         ("failed", |connection| drop(receive(connection, &[0x83, 0x80]))),
         ("closed by the peer", |connection| drop(receive(connection, &frame(0x88, &1000_u16.to_be_bytes())))),
         ("vanished", |connection| connection.handle_eof(at(0))),
