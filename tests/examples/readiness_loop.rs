@@ -49,7 +49,7 @@ struct Server {
 
 fn main() -> ExitCode {
     let run = || -> Result<(), Box<dyn core::error::Error>> {
-        let args::Server { listen, config } = args::server()?;
+        let args::Server { listen, config, .. } = args::server()?;
         // Bound by std, which resolves names too.
         let listener = std::net::TcpListener::bind(&listen).map_err(|error| format!("{listen}: {error}"))?;
         listener.set_nonblocking(true)?;
