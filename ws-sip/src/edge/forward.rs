@@ -110,6 +110,10 @@ impl Edge {
                 return Err(Answer(503, "Service Unavailable"));
             }
         }
+        if side == Side::Client && self.config.transport != UpstreamTransport::Udp {
+            let branch = self.branch(&found.via.sent_by, found.via.branch, message);
+            self.unanswered.add(now, branch, from, message, method);
+        }
         match side {
             Side::Client => self.stats.requests_up += 1,
             Side::Upstream => self.stats.requests_down += 1,

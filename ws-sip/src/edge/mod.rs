@@ -17,6 +17,7 @@ mod forward;
 mod response;
 mod token;
 mod transactions;
+mod unanswered;
 mod upstream;
 
 use core::fmt;
@@ -32,6 +33,7 @@ use crate::proxy::Refused;
 use crate::sip::{HostPort, Message, SipUri, StartLine};
 use token::Tokens;
 use transactions::Transactions;
+use unanswered::Unanswered;
 pub use upstream::Upstream;
 
 /// How the edge and the upstream reach each other.
@@ -85,7 +87,8 @@ pub struct Config {
     pub upstream_host: String,
     /// What is spoken with the upstream.
     pub transport: UpstreamTransport,
-    /// Transactions over UDP at once; a request beyond them is answered 503. Default 65,536.
+    /// Transactions over UDP at once; a request beyond them is answered 503. Over a stream, so many requests without a final
+    /// response are known at most. Default 65,536.
     pub max_transactions: usize,
     /// Whether `received`, and `rport` where it is asked for, are added to the topmost Via of browsers' requests. Off by
     /// default: RFC 7118 (section 5.2.3) leaves it open, and the upstream needs no address of a browser.
@@ -173,6 +176,7 @@ pub struct Edge {
     /// The upstream's flow that requests go to: the latest.
     upstream: Option<FlowId>,
     transactions: Transactions,
+    unanswered: Unanswered,
     sends: VecDeque<Send>,
     stats: Stats,
     tags: u64,
@@ -186,6 +190,7 @@ impl Edge {
         seed.write(key);
         Self {
             transactions: Transactions::new(config.max_transactions),
+            unanswered: Unanswered::new(config.max_transactions),
             config,
             tokens: Tokens::new(key),
             seed: seed.finish(),
@@ -250,6 +255,21 @@ impl Edge {
             self.upstream = None;
         }
         self.transactions.handle_flow_closed(flow);
+    }
+
+    /// Takes in that no response of the upstream can come any more to what was forwarded to it over a stream, since it is gone
+    /// and will not be back soon: what has no final response is answered 503 (RFC 3261, section 16.9). Over UDP the
+    /// transactions' own timers tell.
+    pub fn handle_upstream_gone(&mut self, now: Duration) {
+        for (flow, head) in self.unanswered.take(now) {
+            if self.flows.get(&flow) != Some(&Side::Client) {
+                continue;
+            }
+            self.tags += 1;
+            let tag = format!("e{:x}-{:x}", self.seed, self.tags);
+            self.stats.answered += 1;
+            self.send(flow, head.reply(503, "Service Unavailable", tag).finish());
+        }
     }
 
     /// Takes in a SIP message that came over a flow.

@@ -28,6 +28,13 @@ impl Edge {
                 return Ok(());
             }
         }
+        if side == Side::Upstream
+            && !udp
+            && status >= 200
+            && let Some(branch) = found.via.branch.and_then(parse_branch)
+        {
+            self.unanswered.answered(branch, method);
+        }
         let token = found.via.params.into_iter().flatten().find(|param| param.is(VIA_PARAMETER));
         let to = token.and_then(|param| self.tokens.flow(param.value?)).ok_or(Refused::StrayResponse)?;
         let next = message.values(Header::Via).nth(1).ok_or(Refused::Malformed(Fault::Missing("Via")))?;

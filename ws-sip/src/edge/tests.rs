@@ -474,3 +474,60 @@ fn transactions_are_bounded_and_go_with_their_flow() {
     scene.edge.handle_flow_opened(BOB, Side::Client, None);
     scene.forwards(BOB, &request("MESSAGE", "sip:bob@example.com", ""), SERVER);
 }
+
+/// What waits for its response when the upstream is gone is answered, each request once; what was answered is not.
+#[test]
+fn requests_without_a_response_are_answered_when_the_upstream_is_gone() {
+    for transport in [UpstreamTransport::Tcp, UpstreamTransport::Ws] {
+        let mut scene = Scene::new(transport);
+        let invite = request("INVITE", "sip:bob@example.com", "");
+        let up = scene.forwards(ALICE, &invite, SERVER);
+        let respond = |up: &str, status: &str| {
+            let kept = up.lines().filter(|line| {
+                ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name))
+            });
+            kept.fold(format!("SIP/2.0 {status}\r\n"), |all, line| all + line + "\r\n") + "\r\n"
+        };
+        scene.forwards(SERVER, &respond(&up, "180 Ringing"), ALICE);
+        let up = scene.forwards(BOB, &request("MESSAGE", "sip:alice@example.com", ""), SERVER);
+        scene.forwards(SERVER, &respond(&up, "200 OK"), BOB);
+        scene.forwards(BOB, &request("OPTIONS", "sip:alice@example.com", ""), SERVER);
+        // A CANCEL and an ACK have nothing to wait for.
+        scene.forwards(ALICE, &request("CANCEL", "sip:bob@example.com", ""), SERVER);
+        scene.forwards(ALICE, &request("ACK", "sip:bob@example.com", ""), SERVER);
+        assert_eq!(scene.edge.unanswered.len(), 2);
+
+        scene.edge.handle_flow_closed(SERVER);
+        scene.edge.handle_flow_closed(BOB);
+        scene.nothing_sent();
+        scene.edge.handle_upstream_gone(scene.now);
+        let (flow, sent) = scene.sent();
+        assert_eq!(flow, ALICE);
+        assert!(
+            sent.starts_with("SIP/2.0 503 Service Unavailable\r\nVia: SIP/2.0/WS abc.invalid;"),
+            "{sent}"
+        );
+        assert!(sent.contains("CSeq: 1 INVITE\r\n") || sent.contains(" INVITE\r\n"), "{sent}");
+        scene.edge.handle_upstream_gone(scene.now);
+        scene.nothing_sent();
+    }
+}
+
+/// A request that its browser has given up is forgotten, and so is what it took.
+#[test]
+fn requests_are_not_remembered_for_ever() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    for i in 0..5000 {
+        let options = request("OPTIONS", "sip:alice@example.com", "");
+        scene.forwards(BOB, &options.replace("z9hG4bK-", &format!("z9hG4bK-{i}-")), SERVER);
+    }
+    assert_eq!(scene.edge.unanswered.len(), 5000);
+    scene.now += Duration::from_secs(31);
+    scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+    assert_eq!(scene.edge.unanswered.len(), 5001);
+    scene.now += Duration::from_secs(2);
+    scene.forwards(BOB, &request("OPTIONS", "sip:alice@example.com", ""), SERVER);
+    assert_eq!(scene.edge.unanswered.len(), 2);
+    scene.edge.handle_upstream_gone(scene.now + Duration::from_secs(300));
+    scene.nothing_sent();
+}

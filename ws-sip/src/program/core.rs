@@ -139,9 +139,19 @@ impl Core {
             }
             (Self::Edge(core), FlowEvent::Closed { flow, .. }) => {
                 core.edge.handle_flow_closed(*flow);
+                // With a listener, responses may still come over a connection that the upstream opens (RFC 3261, section
+                // 18.2.2), as long as it is there.
+                if core.flow == Some(*flow) && core.listener.is_none() {
+                    core.edge.handle_upstream_gone(now);
+                }
                 core.lost(now, *flow);
             }
-            (Self::Edge(core), FlowEvent::NotOpened { flow, .. }) => core.lost(now, *flow),
+            (Self::Edge(core), FlowEvent::NotOpened { flow, .. }) => {
+                if core.flow == Some(*flow) {
+                    core.edge.handle_upstream_gone(now);
+                }
+                core.lost(now, *flow);
+            }
             _ => {}
         }
     }
