@@ -205,11 +205,20 @@ export class Kamailio {
     return this.server.stop(signal);
   }
 
-  /** Ends it without a word, all its processes at once. */
-  async kill() {
+  #signal(signal) {
     const { pid } = this.server.child;
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
-    for (const each of [pid, ...children]) process.kill(each, "SIGKILL");
+    for (const each of [pid, ...children]) process.kill(each, signal);
+  }
+
+  /** Has it do nothing more: its connections stay, and what comes waits. */
+  freeze() {
+    this.#signal("SIGSTOP");
+  }
+
+  /** Ends it without a word, all its processes at once. */
+  async kill() {
+    this.#signal("SIGKILL");
     await within(this.server.end, "the end of Kamailio");
   }
 }

@@ -91,4 +91,20 @@ for (const [how, end] of [["dies", () => kamailio.kill()], ["stops", () => kamai
   });
 }
 
+if (transport !== "udp") {
+  await check("what it leaves unanswered when it dies is answered at once", async () => {
+    const forwarded = async () => {
+      return (await edge.manage("get_statistics", "edge:requests_up"))["edge:requests_up"];
+    };
+    const before = await forwarded();
+    kamailio.freeze();
+    const answers = [message(alice, bob.uri, "anyone?"), message(bob, alice.uri, "anyone?")];
+    while (await forwarded() < before + 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    const closed = edge.server.nextLine(/ flow-closed /);
+    await kamailio.kill();
+    await closed;
+    same(await within(Promise.all(answers), "the answers"), [503, 503], "MESSAGE");
+  });
+}
+
 finish();
