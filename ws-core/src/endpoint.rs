@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use crate::{
     Accept, AnswerError, Chunk, ClientHandshake, ClientRequest, Config, Connection, Event, Instant,
-    KeySource, Kind, Message, Opened, Response, Role, SendBuffer, SendError, ServerConfig, ServerHandshake,
-    StatusCode,
+    KeySource, Kind, Message, Opened, PreparedMessage, Response, Role, SendBuffer, SendError, ServerConfig,
+    ServerHandshake, StatusCode,
 };
 
 /// One WebSocket connection from its first byte to its last: the opening handshake of either role, then the
@@ -302,6 +302,18 @@ impl Endpoint {
         out: &mut SendBuffer,
     ) -> Result<(), SendError> {
         self.opened(out)?.send_uncompressed(message, out)
+    }
+
+    /// Appends a message that was prepared to `out`. See [`Connection::send_prepared`].
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued then.
+    pub fn send_prepared(
+        &mut self,
+        message: &PreparedMessage,
+        out: &mut SendBuffer,
+    ) -> Result<(), SendError> {
+        self.opened(out)?.send_prepared(message, out)
     }
 
     /// Appends a part of a message as a frame of its own; `last` ends the message. See

@@ -11,6 +11,9 @@ const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
 const RSV1: u8 = 0x40;
 const MASK: u8 = 0x80;
+/// RSV1 in a [`Header`], which says that the message is compressed (RFC 7692, section 6).
+#[cfg(feature = "deflate")]
+pub(crate) const COMPRESSED: u8 = RSV1 >> 4;
 
 /// What a frame is (section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

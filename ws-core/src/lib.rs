@@ -99,6 +99,7 @@ mod keys;
 pub mod mask;
 mod output;
 mod parked;
+mod prepared;
 pub mod proxy_protocol;
 mod status;
 mod time;
@@ -119,5 +120,6 @@ pub use handshake::{
 };
 pub use keys::KeySource;
 pub use output::SendBuffer;
+pub use prepared::PreparedMessage;
 pub use status::StatusCode;
 pub use time::Instant;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_core::{
-    Config, Delivery, Endpoint, Kind, Opened, Outcome, Part, Role, SendBuffer, SendError, StatusCode,
+    Config, Delivery, Endpoint, Kind, Opened, Outcome, Part, PreparedMessage, Role, SendBuffer, SendError,
+    StatusCode,
 };
 
 use crate::driver::{Driver, part_of};
@@ -250,6 +251,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As there.
     pub fn send_uncompressed(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> {
         self.send_with(move |endpoint, out| endpoint.send_uncompressed(&message.lend(), out))
+    }
+
+    /// Sends a message that was prepared: framed once, and compressed once, for many connections. See
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_prepared(&mut self, message: &PreparedMessage) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_prepared(message, out))
     }
 
     /// Sends a part of a message, as a fragment; `last` ends the message. A text may be cut anywhere.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use ws_core::{Kind, Opened, Outcome, Part, StatusCode};
+use ws_core::{Kind, Opened, Outcome, Part, PreparedMessage, StatusCode};
 
 use crate::driver::Driver;
 use crate::{Duplex, Error, Message, MessageRef, Transport, WebSocket};
@@ -141,6 +141,14 @@ impl<S: Transport> Writer<S> {
     /// As there.
     pub fn send_uncompressed(&mut self, message: Message) -> Result<(), Error> {
         self.driver.send_uncompressed(&message)
+    }
+
+    /// Sends a message that was prepared. See [`WebSocket::send_prepared`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_prepared(&mut self, message: &PreparedMessage) -> Result<(), Error> {
+        self.driver.send_prepared(message)
     }
 
     /// Sends a part of a message. See [`WebSocket::send_part`].

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use ws_core::{Config, Kind, Opened, Outcome, Part, Role, StatusCode};
+use ws_core::{Config, Kind, Opened, Outcome, Part, PreparedMessage, Role, StatusCode};
 
 use crate::driver::Driver;
 use crate::split::{Reader, Writer};
@@ -194,6 +194,15 @@ impl<S: Transport> WebSocket<S> {
     /// As [`send`](Self::send).
     pub fn send_uncompressed(&mut self, message: Message) -> Result<(), Error> {
         self.driver.send_uncompressed(&message)
+    }
+
+    /// Sends a message that was prepared: framed once, and compressed once, for many connections. See
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&mut self, message: &PreparedMessage) -> Result<(), Error> {
+        self.driver.send_prepared(message)
     }
 
     /// Sends a part of a message as a frame of its own; `last` ends the message. A text may be cut anywhere.

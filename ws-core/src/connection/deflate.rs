@@ -1,8 +1,7 @@
 use super::Connection;
-use super::receive::RSV1;
 use super::send::State;
 use crate::deflate::max_deflated_len;
-use crate::frame::{Header, Opcode};
+use crate::frame::{COMPRESSED, Header, Opcode};
 use crate::{DeflateConfig, Kind, SendBuffer, SendError};
 
 impl Connection {
@@ -55,7 +54,7 @@ impl Connection {
         let config = self.config.deflate.unwrap_or_default();
         let Some(deflate) = &mut self.deflate else { return Err(SendError::Closing) };
         let payload = deflate.deflate(config.level, data, last);
-        let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 };
+        let rsv = if opcode == Opcode::Continuation { 0 } else { COMPRESSED };
         self.write(Header { fin: last, rsv, opcode, key: None, len: payload.len() as u64 }, &payload, out);
         Ok(())
     }

@@ -18,6 +18,7 @@ mod inflate;
 mod pong;
 mod receive;
 mod send;
+mod send_prepared;
 mod settings;
 mod timer;
 

@@ -52,9 +52,6 @@ const STRIDE_LEN: usize = 2048;
 /// The header of a masked frame of at most 125 bytes.
 const SHORT_HEADER_LEN: usize = 6;
 const MASK: u8 = 0x80;
-/// The reserved bit of a header that says that its message is compressed.
-#[cfg(feature = "deflate")]
-pub(super) const RSV1: u8 = 4;
 /// The 7-bit length that says that 16 bits of length follow.
 const EXTENDED: u8 = 126;
 
@@ -257,7 +254,7 @@ impl Connection {
     #[cold]
     fn may_compress(&self, header: Header) -> bool {
         #[cfg(feature = "deflate")]
-        return header.rsv == RSV1
+        return header.rsv == crate::frame::COMPRESSED
             && matches!(header.opcode, Opcode::Text | Opcode::Binary)
             && self.deflate.is_some();
         #[cfg(not(feature = "deflate"))]

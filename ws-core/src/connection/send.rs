@@ -33,6 +33,13 @@ impl State {
     }
 }
 
+/// Whether a frame with so long a payload may be queued.
+#[inline]
+pub(super) fn check_fits(max: usize, payload_len: usize, out: &SendBuffer) -> Result<(), SendError> {
+    let len = payload_len.saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
+    if len > max { Err(SendError::OutputFull) } else { Ok(()) }
+}
+
 const fn opcode_of(kind: Kind) -> Opcode {
     match kind {
         Kind::Text => Opcode::Text,
@@ -179,7 +186,7 @@ impl Connection {
     }
 
     #[inline]
-    const fn check_open(&self) -> Result<(), SendError> {
+    pub(super) const fn check_open(&self) -> Result<(), SendError> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
@@ -192,8 +199,7 @@ impl Connection {
 
     #[inline]
     pub(super) fn check_fits(&self, payload_len: usize, out: &SendBuffer) -> Result<(), SendError> {
-        let len = payload_len.saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
-        if len > self.config.max_output_len { Err(SendError::OutputFull) } else { Ok(()) }
+        check_fits(self.config.max_output_len, payload_len, out)
     }
 
     #[inline]

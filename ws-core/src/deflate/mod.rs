@@ -22,6 +22,9 @@ use outflow::Outflow;
 /// The four bytes that each message ends with, and that are left out on the wire (section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
+/// The base-2 logarithm of the largest window there is.
+const LARGEST_BITS: u8 = 15;
+
 /// What a connection that agreed on permessage-deflate keeps: both directions, each without memory until the first
 /// compressed message.
 #[derive(Debug)]
@@ -83,10 +86,34 @@ impl Deflate {
         self.outflow.deflate(level, data, last)
     }
 
+    /// Whether what needs a window of so many bits may be sent.
+    pub(crate) const fn can_send(&self, bits: u8) -> bool {
+        bits <= self.outflow.bits()
+    }
+
+    /// Has the next message that is sent refer to nothing before it, since the peer's window has something else in it.
+    pub(crate) fn forget_sent(&mut self) {
+        self.outflow.forget();
+    }
+
     /// Gives up what only receiving needs.
     pub(crate) fn stop_receiving(&mut self) {
         self.inflow.stop();
     }
+}
+
+/// Compresses a message for itself.
+pub(crate) fn deflate_alone(level: u8, data: &[u8]) -> Vec<u8> {
+    Outflow::new(LARGEST_BITS, false).deflate(level, data, true)
+}
+
+/// Returns the least window in which nothing of a message of so many bytes is out of reach.
+pub(crate) const fn window_for(len: usize) -> u8 {
+    let mut bits = 9;
+    while bits < LARGEST_BITS && len > 1 << bits {
+        bits += 1;
+    }
+    bits
 }
 
 /// Returns the most bytes that `len` may be compressed to: a compressor that knows no better spends 9 bits on a byte.

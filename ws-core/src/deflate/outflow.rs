@@ -20,6 +20,17 @@ impl Outflow {
         Self { bits, takeover, deflater: None, level: 0 }
     }
 
+    pub(super) const fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// Forgets what was sent: the next message refers to nothing before it.
+    pub(super) fn forget(&mut self) {
+        if let Some(deflater) = &mut self.deflater {
+            deflater.reset();
+        }
+    }
+
     pub(super) fn deflate(&mut self, level: u8, data: &[u8], last: bool) -> Vec<u8> {
         let deflater = self.deflater.get_or_insert_with(|| {
             self.level = level;

@@ -12,6 +12,7 @@ mod frame_rules;
 mod handover;
 mod keepalive;
 mod limits;
+mod prepared;
 mod properties;
 mod settings;
 mod simulation;

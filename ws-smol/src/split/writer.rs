@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_core::{Endpoint, Kind, Outcome, SendBuffer, SendError, StatusCode};
+use ws_core::{Endpoint, Kind, Outcome, PreparedMessage, SendBuffer, SendError, StatusCode};
 
 use super::Shared;
 use crate::driver::Driver;
@@ -92,6 +92,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
     /// As there.
     pub fn send_uncompressed(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> {
         self.send_with(move |endpoint, out| endpoint.send_uncompressed(&message.lend(), out))
+    }
+
+    /// As [`WebSocket::send_prepared`](crate::WebSocket::send_prepared).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_prepared(&mut self, message: &PreparedMessage) -> impl Future<Output = Result<(), Error>> {
+        self.send_with(move |endpoint, out| endpoint.send_prepared(message, out))
     }
 
     /// As [`WebSocket::send_part`](crate::WebSocket::send_part).

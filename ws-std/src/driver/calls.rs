@@ -1,6 +1,6 @@
 //! What a whole connection and its halves are asked for.
 
-use ws_core::{Delivery, Event, Kind, Outcome, Part, SendError, StatusCode};
+use ws_core::{Delivery, Event, Kind, Outcome, Part, PreparedMessage, SendError, StatusCode};
 
 use super::Driver;
 use super::read::with_small;
@@ -76,6 +76,10 @@ impl<S: Transport> Driver<S> {
     pub(crate) fn send_uncompressed(&self, message: &Message) -> Result<(), Error> {
         let message = message.lend();
         self.send(&mut |endpoint, _, output| endpoint.send_uncompressed(&message, output))
+    }
+
+    pub(crate) fn send_prepared(&self, message: &PreparedMessage) -> Result<(), Error> {
+        self.send(&mut |endpoint, _, output| endpoint.send_prepared(message, output))
     }
 
     pub(crate) fn send_part(&self, kind: Kind, data: &[u8], last: bool) -> Result<(), Error> {
