@@ -115,8 +115,9 @@ pub use error::{Deadline, ProtocolError, SendError};
 pub use event::{CloseFrame, Event, Kind, Message, Outcome, Part, Side};
 pub use handshake::{
     Accept, AnswerError, ClientHandshake, ClientRequest, ClientRequestError, Extension, HeadError,
-    HeaderError, Headers, Opened, Origin, OriginError, OriginPolicy, Request, RequestError, Response,
-    ResponseError, ResponseFault, ResponseHead, ServerConfig, ServerHandshake, Subprotocol,
+    HeaderError, Headers, Opened, Origin, OriginError, OriginPolicy, Proxy, ProxyError, ProxyHandshake,
+    Request, RequestError, Response, ResponseError, ResponseFault, ResponseHead, ServerConfig,
+    ServerHandshake, Subprotocol,
 };
 pub use keys::KeySource;
 pub use output::SendBuffer;

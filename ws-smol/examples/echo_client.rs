@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! echo_client URL [--subprotocol NAME]... [--origin ORIGIN] [--max-message-len N] [--deflate]
-//!     [--tls-ca FILE]
+//!     [--proxy URL] [--tls-ca FILE]
 //! ```
 //!
 //! Exit status 0 after a clean close, else 1, with the reason on standard error.
@@ -25,10 +25,13 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let args::Client { url, subprotocols, origin, config, trusted } = args::client()?;
+    let args::Client { url, subprotocols, origin, config, proxy, trusted } = args::client()?;
     let mut builder = ClientBuilder::new(&url).config(config);
     for name in &subprotocols {
         builder = builder.subprotocol(name);
+    }
+    if let Some(url) = &proxy {
+        builder = builder.proxy(url);
     }
     #[cfg(feature = "tls")]
     if let Some(file) = trusted {

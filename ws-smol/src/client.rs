@@ -1,15 +1,18 @@
 use core::future::poll_fn;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_core::{ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource};
+use ws_core::{
+    ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource, Proxy, ProxyError, ProxyHandshake,
+};
 
 use crate::dial::{dial, resolve, within};
 use crate::driver::Driver;
-use crate::{ClientStream, ConnectError, Ended, Parts, WebSocket, now};
+use crate::{ClientStream, ConnectError, Ended, Parts, TcpStream, WebSocket, now};
 
 /// Opens a connection to a `ws` URL, or with the feature `tls` a `wss` URL, with defaults for all else. [`ClientBuilder`] has the settings.
 ///
@@ -50,6 +53,7 @@ pub struct ClientBuilder {
     request: Result<ClientRequest, ClientRequestError>,
     config: Arc<Config>,
     connect_timeout: Option<Duration>,
+    proxy: Option<Result<Proxy, ProxyError>>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -62,6 +66,7 @@ impl ClientBuilder {
             request: ClientRequest::new(url),
             config: Arc::default(),
             connect_timeout: Some(Duration::from_secs(10)),
+            proxy: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -97,6 +102,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Connects through a proxy: `http://[user:password@]host[:port]` with CONNECT, or `socks5://...`. It looks the server's
+    /// name up, and sees no more of the connection than any other host on the way.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.proxy = Some(url.parse());
+        self
+    }
+
     /// Limits how long it may take to find the host's addresses and connect to one, and with `wss` to do the TLS
     /// handshake; `None` leaves it to the system. Default 10 s. The opening handshake has its own limit,
     /// [`opening_handshake_timeout`](Config::opening_handshake_timeout).
@@ -119,12 +131,29 @@ impl ClientBuilder {
         }
         #[cfg(feature = "tls")]
         let start = now();
-        let stream = within(self.connect_timeout, async {
-            let addresses = resolve(request.host(), request.port()).await?;
-            dial(addresses).await
+        let proxy = self.proxy.as_ref().map(Result::as_ref).transpose().map_err(|&error| error)?;
+        let (host, port) = match proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => (request.host(), request.port()),
+        };
+        let handshake = match proxy {
+            Some(proxy) => Some(ProxyHandshake::new(proxy, request.host(), request.port())?),
+            None => None,
+        };
+        let (stream, refused) = within(self.connect_timeout, async {
+            let addresses = resolve(host, port).await?;
+            let mut stream = dial(addresses).await?;
+            stream.get_ref().set_nodelay(true)?;
+            let refused = match handshake {
+                Some(handshake) => ask(&mut stream, handshake).await?,
+                None => None,
+            };
+            Ok((stream, refused))
         })
         .await?;
-        stream.get_ref().set_nodelay(true)?;
+        if let Some(error) = refused {
+            return Err(error.into());
+        }
         #[cfg(feature = "tls")]
         if request.is_secure() {
             let config = match &self.tls {
@@ -167,6 +196,26 @@ impl ClientBuilder {
         self.request = self.request.and_then(edit);
         self
     }
+}
+
+/// Has a proxy make the connection; returns why it does not.
+async fn ask(stream: &mut TcpStream, mut handshake: ProxyHandshake) -> io::Result<Option<ProxyError>> {
+    let mut buffer = [0; 1024];
+    while !handshake.is_done() {
+        if !handshake.pending().is_empty() {
+            let n = poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, handshake.pending())).await?;
+            handshake.handle_written(n);
+            continue;
+        }
+        let n = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut buffer)).await?;
+        if n == 0 {
+            return Ok(Some(ProxyError::Ended));
+        }
+        if let Err(error) = handshake.handle_read(&buffer[..n]) {
+            return Ok(Some(error));
+        }
+    }
+    Ok(None)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {

@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,7 +6,9 @@ use std::time::Instant;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use ws_core::{ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource};
+use ws_core::{
+    ClientRequest, ClientRequestError, Config, Endpoint, Event, KeySource, Proxy, ProxyError, ProxyHandshake,
+};
 
 use crate::driver::Driver;
 use crate::{ClientStream, ConnectError, Parts, Transport, WebSocket, now};
@@ -49,6 +51,7 @@ pub struct ClientBuilder {
     request: Result<ClientRequest, ClientRequestError>,
     config: Arc<Config>,
     connect_timeout: Option<Duration>,
+    proxy: Option<Result<Proxy, ProxyError>>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -61,6 +64,7 @@ impl ClientBuilder {
             request: ClientRequest::new(url),
             config: Arc::default(),
             connect_timeout: Some(Duration::from_secs(10)),
+            proxy: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -96,6 +100,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Connects through a proxy: `http://[user:password@]host[:port]` with CONNECT, or `socks5://...`. It looks the server's
+    /// name up, and sees no more of the connection than any other host on the way.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.proxy = Some(url.parse());
+        self
+    }
+
     /// Limits how long it may take to connect the TCP stream, all addresses of the host together, and with `wss` the TLS
     /// handshake; `None` leaves it to the system. Default 10 s. The lookup of a name cannot be limited; the opening handshake is by
     /// [`opening_handshake_timeout`](Config::opening_handshake_timeout).
@@ -113,10 +124,19 @@ impl ClientBuilder {
         if request.is_secure() && cfg!(not(feature = "tls")) {
             return Err(ConnectError::NoTls);
         }
-        let addresses = (request.host(), request.port()).to_socket_addrs()?.collect::<Vec<_>>();
-        #[cfg(feature = "tls")]
+        let proxy = self.proxy.as_ref().map(Result::as_ref).transpose().map_err(|&error| error)?;
+        let (host, port) = match proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => (request.host(), request.port()),
+        };
+        let addresses = (host, port).to_socket_addrs()?.collect::<Vec<_>>();
         let start = Instant::now();
         let stream = connect_any(&addresses, self.connect_timeout)?;
+        if let Some(proxy) = proxy {
+            let handshake = ProxyHandshake::new(proxy, request.host(), request.port())?;
+            let until = self.connect_timeout.and_then(|timeout| start.checked_add(timeout));
+            ask(&stream, handshake, until)?;
+        }
         #[cfg(feature = "tls")]
         if request.is_secure() {
             let config = match &self.tls {
@@ -153,6 +173,48 @@ impl ClientBuilder {
         self.request = self.request.and_then(edit);
         self
     }
+}
+
+/// Has a proxy make the connection.
+fn ask(
+    mut stream: &TcpStream,
+    mut handshake: ProxyHandshake,
+    until: Option<Instant>,
+) -> Result<(), ConnectError> {
+    let mut buffer = [0; 1024];
+    while !handshake.is_done() {
+        let left = match until {
+            None => None,
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "connect timeout").into());
+                }
+                Some(left)
+            }
+        };
+        stream.set_read_timeout(left)?;
+        stream.set_write_timeout(left)?;
+        let done = if handshake.pending().is_empty() {
+            stream.read(&mut buffer).map(|n| (n, true))
+        } else {
+            stream.write(handshake.pending()).map(|n| (n, false))
+        };
+        match done {
+            Ok((0, true)) => return Err(ProxyError::Ended.into()),
+            Ok((n, true)) => handshake.handle_read(&buffer[..n])?,
+            Ok((n, false)) => handshake.handle_written(n),
+            Err(error) if is_early(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    stream.set_write_timeout(None)?;
+    Ok(())
+}
+
+/// Whether the time that was set passed, by whichever name the system has for that, or a signal came.
+fn is_early(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// Connects to the first of the addresses that lets it, each given its share of the time that is left.

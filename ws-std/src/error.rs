@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::{error, fmt, io};
 
-use ws_core::{AnswerError, ClientRequestError, Outcome, SendError};
+use ws_core::{AnswerError, ClientRequestError, Outcome, ProxyError, SendError};
 
 /// What a call on an open connection can fail with.
 #[derive(Clone, Debug)]
@@ -94,7 +94,9 @@ pub enum ConnectError {
     NoTls,
     /// The TLS handshake failed, or there is nothing to trust servers by.
     Tls(io::Error),
-    /// The host was not found or could not be connected to.
+    /// The proxy is none, or refused.
+    Proxy(ProxyError),
+    /// The host was not found or could not be connected to; with a proxy, the proxy.
     Io(io::Error),
     /// The opening handshake failed. [`Outcome::Rejected`] has what the server answered.
     Ended(Ended),
@@ -106,6 +108,7 @@ impl fmt::Display for ConnectError {
             Self::Request(error) => error.fmt(f),
             Self::NoTls => f.write_str("wss needs the feature tls"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::Proxy(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::Ended(ended) => ended.fmt(f),
         }
@@ -117,6 +120,7 @@ impl error::Error for ConnectError {
         match self {
             Self::Request(error) => Some(error),
             Self::Io(error) | Self::Tls(error) => Some(error),
+            Self::Proxy(error) => Some(error),
             Self::Ended(ended) => Some(ended),
             Self::NoTls => None,
         }
@@ -126,6 +130,12 @@ impl error::Error for ConnectError {
 impl From<ClientRequestError> for ConnectError {
     fn from(error: ClientRequestError) -> Self {
         Self::Request(error)
+    }
+}
+
+impl From<ProxyError> for ConnectError {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
     }
 }
 

@@ -11,10 +11,12 @@ mod head;
 mod line;
 mod opened;
 mod origin;
+mod proxy;
 mod request;
 mod response;
 mod server;
 mod server_config;
+mod socks5;
 mod tokens;
 mod url;
 
@@ -29,6 +31,7 @@ pub use fields::{HeaderError, Headers};
 pub use head::HeadError;
 pub use opened::Opened;
 pub use origin::{Origin, OriginError, OriginPolicy};
+pub use proxy::{Proxy, ProxyError, ProxyHandshake};
 pub use request::Request;
 pub use response::{Response, ResponseHead};
 pub use server::ServerHandshake;
@@ -50,6 +53,11 @@ fn accept_for(key: &[u8; KEY_LEN]) -> [u8; ACCEPT_LEN] {
     let mut accept = [0; ACCEPT_LEN];
     encode(&sha.finalize(), &mut accept);
     accept
+}
+
+/// Returns `bytes` in base64.
+fn encoded(bytes: &[u8]) -> alloc::string::String {
+    STANDARD.encode(bytes)
 }
 
 /// Writes `bytes` in base64 into `out`, which has exactly the length they take.

@@ -223,7 +223,7 @@ impl ClientRequest {
 }
 
 /// Splits `host[:port]`; a colon inside of brackets belongs to the host.
-fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
+pub(super) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     let host_len = match authority.starts_with('[') {
         true => memchr(b']', authority.as_bytes())? + 1,
         false => memchr(b':', authority.as_bytes()).unwrap_or(authority.len()),
@@ -236,7 +236,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-fn check_host(host: &str) -> Result<(), ClientRequestError> {
+pub(super) fn check_host(host: &str) -> Result<(), ClientRequestError> {
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let good = match literal {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),

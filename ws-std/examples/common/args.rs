@@ -32,6 +32,8 @@ pub(crate) struct Client {
     pub(crate) origin: Option<String>,
     /// The limits.
     pub(crate) config: Config,
+    /// The URL of the proxy to go through.
+    pub(crate) proxy: Option<String>,
     /// The file of the certificates that servers are trusted by.
     pub(crate) trusted: Option<PathBuf>,
 }
@@ -85,20 +87,21 @@ pub(crate) fn client() -> Result<Client, Error> {
     let mut parser = Parser::from_env();
     let mut url = None;
     let (mut subprotocols, mut origin, mut config) = (Vec::new(), None, Config::default());
-    let mut trusted = None;
+    let (mut trusted, mut proxy) = (None, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("subprotocol") => subprotocols.push(parser.value()?.string()?),
             Arg::Long("origin") => origin = Some(parser.value()?.string()?),
             Arg::Long("max-message-len") => config.max_message_len = number(&mut parser)?,
             Arg::Long("deflate") => compress(&mut config)?,
+            Arg::Long("proxy") => proxy = Some(parser.value()?.string()?),
             Arg::Long("tls-ca") => trusted = Some(tls_file(&mut parser)?),
             Arg::Value(value) if url.is_none() => url = Some(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
     let_echo_fit(&mut config);
-    Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config, trusted })
+    Ok(Client { url: url.ok_or("the URL is missing")?, subprotocols, origin, config, proxy, trusted })
 }
 
 /// Reads the command line of `autobahn_client`: the URL of the fuzzing server, without a slash at its end, and settings.
