@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ws_core::{Config, Deadline, Event, Outcome, ProtocolError, Role, StatusCode};
+use ws_core::{Chunk, Config, Deadline, Event, Outcome, ProtocolError, Role, StatusCode};
 
 use crate::common::{Frame, ROLES, Subject, binary, config, encode_for, ms, text};
 
@@ -155,6 +155,9 @@ fn idle() {
         subject.conn.send_text("anyone?", &mut subject.out).unwrap();
         subject.sent();
         subject.receive_bytes(&[]);
+        subject.receive_chunk(Chunk::cut(&mut []));
+        subject.receive_chunk(Chunk::within(&mut [0; 8], 0));
+        subject.receive_chunk(Chunk::empty());
         subject.wait(ms(499));
         assert!(subject.conn.is_open());
         subject.wait(ms(1));
