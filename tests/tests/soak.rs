@@ -279,8 +279,8 @@ fn nothing_is_left() {
     let seed = std::process::id().into();
     println!("seed {seed}");
     let identity = identity();
-    // What the process keeps for good: the reactor, caches of the thread, the states that compress.
-    soak(Duration::from_secs(1), &identity, seed);
+    // What the process keeps for good: the reactor, caches of the thread, states that compress, what the busiest moment took.
+    soak(Duration::from_secs(5), &identity, seed);
     let before = (descriptors(), resident());
     let tally = soak(Duration::from_secs(seconds), &identity, seed + 1);
     let after = (descriptors(), resident());
