@@ -1,7 +1,8 @@
 //! Clients that open, talk, stall, break and close at random, over TLS and with permessage-deflate too, against one server in
 //! the same thread: at the end nothing of them is left.
 //!
-//! Lasts as many seconds as `SOAK_SECONDS` says, 5 by default; ten minutes (600) are worth it before a release.
+//! Lasts as many seconds as `SOAK_SECONDS` says, 5 by default; `tests/soak` has it last ten minutes, which are worth it before a
+//! release.
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
