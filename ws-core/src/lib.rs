@@ -74,8 +74,8 @@
 //!
 //! # Features
 //!
-//! - `std`: long texts are checked with the widest vectors that the processor has, which takes the standard library to
-//!   find out. Without it the crate needs `alloc`, and nothing of the operating system; it behaves the same.
+//! - `std`: long payloads are masked, and long texts checked, with wider vectors if the processor has them, which takes the
+//!   standard library to find out. Without it the crate needs `alloc`, and nothing of the operating system; it behaves the same.
 //! - `deflate`: permessage-deflate (RFC 7692), where [`Config::deflate`] asks for it. Takes the standard library.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,21 +1,62 @@
 //! Masking (RFC 6455, section 5.3): the same operation masks and unmasks.
 
+/// From this length on, wider vectors gain more than it costs to choose and align them.
+#[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
+const WIDE_LEN: usize = 512;
+
 /// XORs `bytes` in place with `key`, starting with the key's first byte.
 ///
 /// For data that continues a payload, rotate the key first: [`rotate`].
 #[inline]
 pub fn apply(bytes: &mut [u8], key: [u8; 4]) {
-    let word = u64::from(u32::from_ne_bytes(key));
-    let word = word | word << 32;
-    let (blocks, rest) = bytes.as_chunks_mut::<64>();
-    for block in blocks {
-        xor_words(block, word);
+    #[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
+    if bytes.len() >= WIDE_LEN {
+        return apply_wide(bytes, key);
     }
-    let (blocks, rest) = rest.as_chunks_mut::<8>();
+    apply_blocks::<64>(bytes, key);
+}
+
+/// The same by the vectors of AVX2, where the processor has them. Those of AVX-512 are no gain: most of these
+/// payloads are in the nearest cache, and short.
+#[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
+#[inline(never)]
+fn apply_wide(bytes: &mut [u8], key: [u8; 4]) {
+    use fearless_simd::{Level, Simd};
+
+    /// What a vector has; a store across the border of two cache lines takes twice as long.
+    const VECTOR_LEN: usize = 32;
+    let Some(avx2) = Level::new().as_avx2() else { return apply_blocks::<64>(bytes, key) };
+    let (head, rest) = bytes.split_at_mut(bytes.as_ptr().align_offset(VECTOR_LEN).min(bytes.len()));
+    apply_short(head, key);
+    let key = rotate(key, head.len());
+    avx2.vectorize(
+        #[inline(always)]
+        || apply_blocks::<128>(rest, key),
+    );
+}
+
+/// The same in strides of `N` bytes, a multiple of 16, for which the compiler takes vectors.
+#[inline(always)]
+fn apply_blocks<const N: usize>(bytes: &mut [u8], key: [u8; 4]) {
+    let word = widen(key);
+    let (blocks, rest) = bytes.as_chunks_mut::<N>();
     for block in blocks {
-        *block = (u64::from_ne_bytes(*block) ^ word).to_ne_bytes();
+        let (words, _) = block.as_chunks_mut::<8>();
+        for bytes in words {
+            *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+        }
     }
-    for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
+    let wide = u128::from(word) | u128::from(word) << 64;
+    let (blocks, rest) = rest.as_chunks_mut::<16>();
+    for block in blocks {
+        *block = (u128::from_ne_bytes(*block) ^ wide).to_ne_bytes();
+    }
+    let word = u32::from_ne_bytes(key);
+    let (blocks, rest) = rest.as_chunks_mut::<4>();
+    for block in blocks {
+        *block = (u32::from_ne_bytes(*block) ^ word).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
@@ -23,8 +64,7 @@ pub fn apply(bytes: &mut [u8], key: [u8; 4]) {
 /// The same, for payloads too short for wide strides to pay.
 #[inline]
 pub(crate) fn apply_short(bytes: &mut [u8], key: [u8; 4]) {
-    let word = u64::from(u32::from_ne_bytes(key));
-    let word = word | word << 32;
+    let word = widen(key);
     let (blocks, rest) = bytes.as_chunks_mut::<8>();
     for block in blocks {
         *block = (u64::from_ne_bytes(*block) ^ word).to_ne_bytes();
@@ -34,12 +74,11 @@ pub(crate) fn apply_short(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-#[inline]
-fn xor_words(block: &mut [u8; 64], word: u64) {
-    let (words, _) = block.as_chunks_mut::<8>();
-    for bytes in words {
-        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
-    }
+/// The key twice.
+#[inline(always)]
+const fn widen(key: [u8; 4]) -> u64 {
+    let word = u32::from_ne_bytes(key) as u64;
+    word | word << 32
 }
 
 /// Returns `key` as it applies after `n` bytes of payload.

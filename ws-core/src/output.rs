@@ -2,7 +2,7 @@ use core::mem;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::frame;
+use crate::{frame, mask};
 
 /// What memory for control frames is kept when they have left, in bytes: the engine's own fit.
 const URGENT_KEPT: usize = 512;
@@ -105,7 +105,12 @@ impl SendBuffer {
     pub(crate) fn append_masked(&mut self, header: &[u8], payload: &[u8], key: [u8; 4]) {
         self.append(header, payload);
         let at = self.data.len() - payload.len();
-        crate::mask::apply(&mut self.data[at..], key);
+        let payload = &mut self.data[at..];
+        if payload.len() <= frame::MAX_CONTROL_LEN {
+            mask::apply_short(payload, key);
+        } else {
+            mask::apply(payload, key);
+        }
     }
 
     /// Queues bytes that are not frames, before anything else.

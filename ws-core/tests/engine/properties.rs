@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn masking(bytes in vec(any::<u8>(), 0..400), key: [u8; 4], at in 0..400_usize, offset in 0..9_usize) {
+    fn masking(bytes in vec(any::<u8>(), 0..1600), key: [u8; 4], at in 0..1600_usize, offset in 0..65_usize) {
         let mut expected = bytes.clone();
         naive_mask(&mut expected, key);
         // In two steps, the key rotated in between.
@@ -141,7 +141,7 @@ proptest! {
         mask::apply(&mut masked, key);
         prop_assert_eq!(&masked, &bytes, "masking twice does nothing");
         // At any alignment, and nothing beside it.
-        let mut padded = vec![0xee; bytes.len() + 20];
+        let mut padded = vec![0xee; bytes.len() + 80];
         padded[offset..][..bytes.len()].copy_from_slice(&bytes);
         mask::apply(&mut padded[offset..][..bytes.len()], key);
         prop_assert_eq!(&padded[offset..][..bytes.len()], &expected[..]);
@@ -179,8 +179,8 @@ proptest! {
 #[test]
 fn masking_at_all_offsets() {
     let key = [0x80, 0x41, 0x22, 0x13];
-    let bytes: Vec<u8> = (0..300).map(|i| u8::try_from(i % 256).unwrap()).collect();
-    for len in 0..200 {
+    let bytes: Vec<u8> = (0..800).map(|i| u8::try_from(i % 256).unwrap()).collect();
+    for len in (0..200).chain(500..720) {
         for offset in 0..64 {
             let mut expected = bytes.clone();
             naive_mask(&mut expected[offset..offset + len], key);
