@@ -63,6 +63,15 @@ impl Incomplete {
     #[inline]
     pub fn split<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b str, InvalidUtf8> {
         debug_assert!(self.is_empty(), "complete first");
+        // Most chunks end behind a code point, and most of these in ASCII.
+        if bytes.last().is_none_or(u8::is_ascii) {
+            return validate(bytes);
+        }
+        self.split_cut(bytes)
+    }
+
+    /// The same where the end may be inside a code point.
+    fn split_cut<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b str, InvalidUtf8> {
         let (whole, cut) = bytes.split_at(bytes.len() - incomplete_len(bytes));
         let text = validate(whole)?;
         if !cut.is_empty() {

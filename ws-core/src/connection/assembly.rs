@@ -81,11 +81,9 @@ impl Assembly {
                 let mut bytes = bytes;
                 if !incomplete.is_empty() {
                     let (point, used) = incomplete.complete(bytes)?;
+                    let Some(point) = point else { return Ok(()) };
+                    text.push(point);
                     bytes = &bytes[used..];
-                    text.extend(point);
-                    if !incomplete.is_empty() {
-                        return Ok(());
-                    }
                 }
                 text.push_str(incomplete.split(bytes)?);
             }
@@ -103,11 +101,15 @@ impl Assembly {
     }
 }
 
-/// Returns how much to reserve beyond `len` for `add` bytes: as much as there is already or was received, as far as
-/// the peer may still send it.
+/// Returns how much to reserve beyond `len` for `add` bytes: all that the peer may still send, if what was received is at
+/// least half of it all; else as much as there is already or was received.
 #[cold]
 fn growth(len: usize, add: usize, hint: usize, declared: u64) -> usize {
     let announced = usize::try_from(declared).unwrap_or(usize::MAX);
     let least = LEAST.saturating_sub(len);
+    let received = len.saturating_add(hint);
+    if announced <= received.saturating_add(hint) {
+        return add.max(announced);
+    }
     add.max(len.max(hint).max(least).min(announced))
 }

@@ -11,10 +11,13 @@
 
 mod assembly;
 mod close;
+mod control;
 #[cfg(feature = "deflate")]
 mod deflate;
 #[cfg(feature = "deflate")]
 mod inflate;
+mod lend;
+mod parts;
 mod pong;
 mod receive;
 mod send;
@@ -30,8 +33,9 @@ use crate::{
     Chunk, Config, Deadline, Event, Instant, KeySource, Outcome, ProtocolError, Role, SendBuffer, StatusCode,
 };
 use close::Closing;
+use lend::LendEnds;
 use pong::PendingPongs;
-use receive::{LendEnds, Receiver};
+use receive::Receiver;
 use timer::{Timer, Timers};
 
 /// One WebSocket connection after its opening handshake: protocol state only.
@@ -159,15 +163,20 @@ impl Connection {
             arrival => self.handle_arrival(now, arrival),
         }
         if self.closing.is_receiving() {
-            match self.lend_short(chunk) {
-                Some(Ok(message)) => return Some(Event::Message(message)),
-                Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
-                None => {}
-            }
-            match self.lend_extended(chunk) {
-                Some(Ok(message)) => return Some(Event::Message(message)),
-                Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
-                None => {}
+            if !self.receiver.is_midway() {
+                match self.lend_short(chunk) {
+                    Some(Ok(message)) => return Some(Event::Message(message)),
+                    Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
+                    None => {}
+                }
+                match self.lend_extended(chunk) {
+                    Some(Ok(message)) => return Some(Event::Message(message)),
+                    Some(Err(error)) => return Some(self.fail_in(now, chunk, error)),
+                    None => {}
+                }
+                if chunk.is_empty() {
+                    return None;
+                }
             }
             match self.receive(now, chunk) {
                 Ok(event) => return event,

@@ -1,6 +1,6 @@
 use alloc::sync::Arc;
 
-use super::receive::LendEnds;
+use super::lend::LendEnds;
 use super::{Connection, Timer};
 use crate::{Config, Instant};
 
