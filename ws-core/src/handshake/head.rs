@@ -166,36 +166,39 @@ impl HeadReader {
         // What lies beyond the limit is not looked at: a head that goes so far is refused.
         let window = bytes.get(..self.max_len - known).unwrap_or(bytes);
         let mut at = 0;
-        loop {
-            let Head { raw, lines } = &mut self.head;
-            let (line, len) = if self.line < known + at {
-                // The line began in an earlier chunk: it is completed where its start is kept.
-                let Some(end) = memchr(b'\n', window) else { break };
-                raw.extend_from_slice(&window[..=end]);
-                (lines.parse(&raw[self.line..], self.line, self.kind, self.max_fields), end + 1)
-            } else {
-                let line = lines.parse(&window[at..], known + at, self.kind, self.max_fields);
-                let len = match line {
-                    Line::Incomplete => break,
-                    Line::Good(len) | Line::Last(len) | Line::Bad(_, len) => len,
-                };
-                (line, len)
-            };
+        let Head { raw, lines } = &mut self.head;
+        let mut line = Line::Good(0);
+        if self.line < known {
+            // The line began in an earlier chunk: it is completed where its start is kept.
+            line = Line::Incomplete;
+            if let Some(end) = memchr(b'\n', window) {
+                at = end + 1;
+                raw.extend_from_slice(&window[..at]);
+                line = lines.parse(&raw[self.line..], self.line, self.kind, self.max_fields);
+            }
+        }
+        if let Line::Good(_) = line {
+            let (len, behind) = lines.parse_all(&window[at..], known + at, self.kind, self.max_fields);
             at += len;
+            line = behind;
+            if let Line::Last(len) | Line::Bad(_, len) = line {
+                at += len;
+            }
+        }
+        if at > 0 {
             self.work(known + at - self.line);
             self.line = known + at;
-            match line {
-                Line::Good(_) => {}
-                Line::Last(_) => {
-                    self.keep(&window[..at], known);
-                    return Ok((at, true));
-                }
-                Line::Bad(error, _) => {
-                    self.keep(&window[..at], known);
-                    return Err(error);
-                }
-                Line::Incomplete => break,
+        }
+        match line {
+            Line::Last(_) => {
+                self.keep(&window[..at], known);
+                return Ok((at, true));
             }
+            Line::Bad(error, _) => {
+                self.keep(&window[..at], known);
+                return Err(error);
+            }
+            Line::Good(_) | Line::Incomplete => {}
         }
         self.work(window.len() - at);
         self.keep(window, known);
@@ -214,8 +217,13 @@ impl HeadReader {
     /// Appends what was not appended yet of `bytes`, which follow the `known` bytes of earlier chunks.
     #[inline]
     fn keep(&mut self, bytes: &[u8], known: usize) {
-        let kept = self.head.raw.len() - known;
-        self.head.raw.extend_from_slice(&bytes[kept..]);
+        let raw = &mut self.head.raw;
+        if raw.capacity() == 0 {
+            // Most heads come in one piece.
+            *raw = bytes.to_vec();
+        } else {
+            raw.extend_from_slice(&bytes[raw.len() - known..]);
+        }
     }
 
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "counts in tests only"))]

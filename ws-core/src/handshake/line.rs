@@ -68,8 +68,31 @@ impl Lines {
     }
 
     /// Parses the line at the start of `bytes`, which lie `base` bytes into the head.
-    #[inline]
+    #[cold]
     pub(super) fn parse(&mut self, bytes: &[u8], base: usize, kind: Kind, max_fields: usize) -> Line {
+        self.parse_line(bytes, base, kind, max_fields)
+    }
+
+    /// Parses the good lines at the start of `bytes`, which lie `base` bytes into the head: returns their length, and what
+    /// comes behind them.
+    pub(super) fn parse_all(
+        &mut self,
+        bytes: &[u8],
+        base: usize,
+        kind: Kind,
+        max_fields: usize,
+    ) -> (usize, Line) {
+        let mut at = 0;
+        loop {
+            match self.parse_line(&bytes[at..], base + at, kind, max_fields) {
+                Line::Good(len) => at += len,
+                behind => return (at, behind),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn parse_line(&mut self, bytes: &[u8], base: usize, kind: Kind, max_fields: usize) -> Line {
         if self.start == StartLine::Missing {
             return self.parse_start(bytes, kind);
         }
@@ -101,6 +124,7 @@ impl Lines {
         Line::Good(end + 2)
     }
 
+    #[inline(never)]
     fn parse_start(&mut self, bytes: &[u8], kind: Kind) -> Line {
         let end = match text_end(bytes, 0) {
             Ok(end) => end,
@@ -122,7 +146,7 @@ impl Lines {
 
 /// Returns where the line ends whose text, without control characters, goes on at `from`. If it does not end,
 /// the error says what must be wrong should it be complete.
-#[inline]
+#[inline(always)]
 fn text_end(bytes: &[u8], from: usize) -> Result<usize, HeadError> {
     let end = from + text_len(&bytes[from..]);
     match bytes[end..] {
@@ -160,15 +184,16 @@ pub(super) fn text_len(bytes: &[u8]) -> usize {
 
 /// Returns where the value lies in the range without the whitespace around it.
 #[inline]
-fn trim_range(bytes: &[u8], mut start: usize, mut end: usize) -> Range<usize> {
-    let is_space = |at: usize| matches!(bytes[at], b' ' | b'\t');
-    while start < end && is_space(start) {
-        start += 1;
+fn trim_range(bytes: &[u8], start: usize, end: usize) -> Range<usize> {
+    let mut value = &bytes[start..end];
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
     }
-    while start < end && is_space(end - 1) {
-        end -= 1;
+    let start = end - value.len();
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
     }
-    start..end
+    start..start + value.len()
 }
 
 /// A fault in the line at the start of `bytes`, if it is complete.

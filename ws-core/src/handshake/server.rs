@@ -397,7 +397,7 @@ impl ServerHandshake {
         let extension = [];
         let fields = [&extension[..], self.config.headers.as_bytes(), accept.headers.as_bytes()];
         let (out, subprotocol) = response::write_switching(&accept_for(&proposal.key), subprotocol, fields);
-        self.response.clone_from(&out);
+        self.response = out.clone();
         self.response_due = true;
         let opened = Opened::server(request, out, subprotocol);
         #[cfg(feature = "deflate")]
