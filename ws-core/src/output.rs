@@ -20,12 +20,11 @@ pub struct SendBuffer {
     data: BytesMut,
     /// Control frames, which overtake `data`.
     urgent: BytesMut,
-    /// Bytes at the front of `data` that belong to a frame whose start the transport took already.
+    /// Bytes at the front of `data` that belong to a frame whose start the transport took already. While there are any, the
+    /// front of `urgent` was not begun.
     boundary: usize,
     /// Bytes at the front of `urgent` up to the end of the last [reply](Self::append_reply).
     reply_end: usize,
-    /// The front of `urgent` was partly written: it must be finished first.
-    urgent_begun: bool,
     /// The transport did not take all that was lent last time: what is in `data` waits.
     behind: bool,
 }
@@ -43,7 +42,7 @@ impl SendBuffer {
     pub fn pending(&self) -> &[u8] {
         if self.urgent.is_empty() {
             &self.data
-        } else if self.urgent_begun || self.boundary == 0 {
+        } else if self.boundary == 0 {
             &self.urgent
         } else {
             &self.data[..self.boundary]
@@ -170,7 +169,7 @@ impl SendBuffer {
         let lent = self.pending().len();
         assert!(n <= lent, "more taken than was pending");
         self.behind = n < lent;
-        if self.urgent.is_empty() || (self.boundary > 0 && !self.urgent_begun) {
+        if self.urgent.is_empty() || self.boundary > 0 {
             while self.boundary < n {
                 // All that is not opaque was written by us frame by frame, so each header parses.
                 let Some(len) = frame::own_frame_len(&self.data[self.boundary..]) else {
@@ -186,11 +185,9 @@ impl SendBuffer {
                 self.urgent = BytesMut::new();
             }
             self.urgent.clear();
-            self.urgent_begun = false;
             self.reply_end = 0;
         } else {
             self.urgent.advance(n);
-            self.urgent_begun |= n > 0;
             self.reply_end = self.reply_end.saturating_sub(n);
         }
     }

@@ -81,5 +81,6 @@ mod tests {
             Instant::EPOCH + Duration::from_nanos(3) - Instant::from_nanos(1),
             Duration::from_nanos(2)
         );
+        assert_eq!((Instant::EPOCH + Duration::new(2, 3)).as_nanos(), 2_000_000_003);
     }
 }

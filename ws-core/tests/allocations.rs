@@ -322,6 +322,27 @@ fn pings_of_the_application() {
     }
 }
 
+/// What left takes no room when more is queued: there is twice what waits at most.
+#[test]
+fn output_grows_with_what_waits() {
+    for role in ROLES {
+        let mut conn = connection(role, Config::default());
+        let mut out = SendBuffer::new();
+        for (len, left, more) in [(70_000, 40_000, 100), (30_000, 100, 30_000), (90_000, 46_000, 1000)] {
+            conn.send_binary(&vec![0; len], &mut out).unwrap();
+            while out.len() > left {
+                assert!(conn.poll_transmit(NOW, &mut out));
+                let n = out.pending().len().min(out.len() - left);
+                conn.handle_transmitted(NOW, n, &mut out);
+            }
+            conn.send_binary(&vec![0; more], &mut out).unwrap();
+            assert!(out.capacity() <= 2 * out.len(), "{} for {}", out.capacity(), out.len());
+            write_all(&mut conn, &mut out);
+            out.release();
+        }
+    }
+}
+
 /// An idle connection holds nothing, whatever came before: its cost is its size.
 #[test]
 fn nothing_while_idle() {

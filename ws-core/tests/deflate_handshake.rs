@@ -132,6 +132,10 @@ fn a_server_asks_for_what_it_wants() {
     // Numbers that cannot be are taken as the nearest that can.
     let odd = with(|config| config.server_max_window_bits = 3);
     assert_answer(odd, name, "permessage-deflate; server_max_window_bits=9", "9+ 15+");
+    let odd = with(|config| config.client_max_window_bits = 3);
+    let offer = "permessage-deflate; client_max_window_bits";
+    assert_answer(odd, offer, "permessage-deflate; client_max_window_bits=9", "15+ 9+");
+    assert_answer(with(|config| config.client_max_window_bits = 99), offer, name, "15+ 15+");
 }
 
 #[test]

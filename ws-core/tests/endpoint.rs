@@ -147,6 +147,16 @@ fn the_end_waits_for_what_is_parked() {
     assert_eq!(server.receive(NOW, &[]), [text("hi"), Event::Closed(Outcome::Vanished)]);
 }
 
+/// Where nothing is parked the end is known at once, also before the 101 was taken.
+#[test]
+fn the_end_before_the_101_left() {
+    let (mut server, mut client) = (Peer::server(ServerConfig::default()), Peer::client(&request()));
+    assert!(matches!(server.receive(NOW, &client.sent(NOW))[..], [Event::Open(_)]));
+    server.endpoint.handle_eof(NOW);
+    assert!(server.endpoint.is_closed());
+    assert_eq!(server.receive(NOW, &[]), [Event::Closed(Outcome::Vanished)]);
+}
+
 /// The answer is flushed, the write half shut down, and the client's end of the stream awaited.
 #[test]
 fn a_refusal_lingers_until_the_client_ends() {

@@ -302,6 +302,24 @@ fn host_must_be_there_once() {
     check(&config, &request(&["X: y"]), RequestError::Host, "400 Bad Request", "");
 }
 
+/// Names of the same length as those that count are other names.
+#[test]
+fn other_fields_do_not_count() {
+    let others = [
+        "From: a@b",
+        "Accept-Charset: utf-8",
+        "Cookie: a=b",
+        "Referer: http://other.example/",
+        "User-Agent: x",
+        "X-WebSocket-Nonce: 17",
+        "X-Transfer-Encode: x",
+        "X-WebSocket-Revisions: 8",
+        "X-WebSocket-Interfaces: sip",
+    ];
+    let config = ServerConfig::default();
+    assert_eq!(accepted(&config, &good(&others)), switching(""));
+}
+
 /// Section 4.2.1, item 5: exactly 24 characters of base64, once.
 #[test]
 fn the_key_must_be_there_once_and_be_one() {

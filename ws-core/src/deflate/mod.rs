@@ -126,3 +126,15 @@ impl From<codec::Corrupt> for ProtocolError {
         Self::InvalidDeflate
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_the_least_that_reaches_all_of_a_message() {
+        let windows =
+            [0, 512, 513, 1 << 14, (1 << 14) + 1, 1 << 15, (1 << 15) + 1, usize::MAX].map(window_for);
+        assert_eq!(windows, [9, 9, 10, 14, 15, 15, 15, 15]);
+    }
+}

@@ -118,6 +118,7 @@ mod tests {
         let mut headers = Headers::new();
         assert!(headers.is_empty());
         headers.push("X-Empty", "").unwrap();
+        assert!(!headers.is_empty());
         headers.push("Authorization", "Basic eA==").unwrap();
         let before = headers.clone();
         for (name, value, error) in [

@@ -14,7 +14,10 @@ fn message_within(timeout: Duration) -> Config {
 fn assert_times_out(subject: &mut Subject, deadline: Deadline, code: u16) {
     assert!(!subject.conn.is_open(), "it gave up");
     let sent = subject.sent();
-    assert_eq!(sent.last().map(Frame::code), Some(StatusCode::new(code)));
+    let last = sent.last().expect("a Close frame");
+    assert_eq!(last.code(), StatusCode::new(code));
+    let reason = if deadline == Deadline::Idle { "idle" } else { "message took too long" };
+    assert_eq!(last.payload[2..], *reason.as_bytes(), "it says why");
     assert_eq!(subject.receive(&[Frame::text("too late"), Frame::close_empty()]), []);
     assert_eq!(subject.eof(), [Event::Closed(Outcome::TimedOut(deadline))]);
     subject.assert_closed(&Outcome::TimedOut(deadline));
@@ -244,6 +247,23 @@ fn send_stall() {
         }
         assert_eq!(subject.wait(ms(1)), [Event::Closed(Outcome::TimedOut(Deadline::Send))]);
         subject.assert_closed(&Outcome::TimedOut(Deadline::Send));
+    }
+}
+
+/// The time runs from when the output is first offered to the transport, and not beyond the end.
+#[test]
+fn a_send_stall_counts_from_the_offer() {
+    for role in ROLES {
+        let impatient = config(|config| config.send_timeout = Some(ms(100)));
+        let mut subject = Subject::new(role, impatient);
+        subject.conn.send_text("x", &mut subject.out).unwrap();
+        subject.wait(ms(10_000));
+        assert_eq!(subject.conn.poll_timeout(), None, "nothing was offered");
+        assert!(subject.conn.poll_transmit(subject.now, &mut subject.out));
+        assert_eq!(subject.conn.poll_timeout(), Some(subject.now + ms(100)));
+        subject.conn.abort();
+        assert!(subject.conn.poll_transmit(subject.now, &mut subject.out), "it is there to be seen");
+        assert_eq!(subject.conn.poll_timeout(), None);
     }
 }
 
