@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Looks for what is due while the input is left alone: the end.
-    fn next_without_input(&mut self) {
+    pub(super) fn next_without_input(&mut self) {
         self.due = false;
         while let Some(event) = self.endpoint.poll_event(self.now, &mut Chunk::empty()) {
             match event {

@@ -52,6 +52,8 @@ pub(crate) struct Driver<S> {
     write_broken: bool,
     /// The stream may still hold what was written to it.
     unflushed: bool,
+    /// Until when the last frame may take to leave the stream, once the engine has no deadline any more.
+    flush_until: Option<Instant>,
     /// The stream's write half was shut down.
     shut_down: bool,
     /// The application started the closing handshake before the peer did.
@@ -84,6 +86,7 @@ impl<S> Driver<S> {
             read_closed: false,
             write_broken: false,
             unflushed: true,
+            flush_until: None,
             shut_down: false,
             closing: false,
             room: false,
@@ -219,6 +222,18 @@ impl<S> Driver<S> {
         }
     }
 
+    /// The engine is done, but its last frame may still be with the stream, such as in a TLS record: the end is told when it
+    /// left, or cannot be waited for any longer. Returns until when to wait.
+    #[cold]
+    fn last_flush(&mut self) -> Option<Instant> {
+        if !self.unflushed || self.write_broken {
+            return None;
+        }
+        let timeout = self.endpoint.config().close_timeout;
+        let until = *self.flush_until.get_or_insert(self.now + timeout);
+        (until > self.now).then_some(until)
+    }
+
     /// The transport broke.
     #[cold]
     fn lose(&mut self, cause: Option<io::Error>) {
@@ -283,13 +298,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.lose(None);
             return Poll::Ready(());
         }
+        let mut deadline = self.endpoint.poll_timeout();
         if self.endpoint.is_closed() {
-            // Handed over without its outcome.
-            self.finish(Outcome::Aborted);
-            return Poll::Ready(());
+            let Some(until) = self.last_flush() else {
+                self.next_without_input();
+                if !self.is_ended() {
+                    // Handed over without its outcome.
+                    self.finish(Outcome::Aborted);
+                }
+                return Poll::Ready(());
+            };
+            deadline = Some(until);
         }
         self.put_output_away();
-        self.alarm.poll(cx, self.endpoint.poll_timeout(), self.now)
+        self.alarm.poll(cx, deadline, self.now)
     }
 
     /// Reads once. Ready: something came of it.

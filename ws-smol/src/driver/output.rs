@@ -188,6 +188,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Waits until all output is in the transport's hands. If the peer closes, what waits is dropped, and the end is waited for.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.is_ended() {
+            // What the engine still has to say goes nowhere.
+            self.shut_down(cx);
+            return Poll::Ready(Err(self.ended().into()));
+        }
         self.tell_time();
         self.write(cx);
         if !self.is_flushed() {
