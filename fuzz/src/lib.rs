@@ -12,3 +12,4 @@ pub mod hep;
 pub mod management;
 pub mod proxy_protocol;
 pub mod sip;
+pub mod tls_stream;

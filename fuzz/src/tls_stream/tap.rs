@@ -1,0 +1,105 @@
+//! What a connection reads of its stream and writes to it, above TLS.
+
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_core::frame::{Header, Opcode};
+
+/// What went through.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    read: Vec<u8>,
+    written: Vec<u8>,
+    /// The stream ended.
+    pub(super) eof: bool,
+    /// The stream broke.
+    pub(super) broken: bool,
+    /// What we write was ended.
+    pub(super) closed: bool,
+}
+
+impl Seen {
+    /// Whether a Close frame came whole.
+    pub(super) fn read_close(&self) -> bool {
+        has_close(&self.read)
+    }
+
+    /// Whether a Close frame left whole.
+    pub(super) fn written_close(&self) -> bool {
+        has_close(&self.written)
+    }
+}
+
+/// Whether there is a whole Close frame behind a head.
+fn has_close(bytes: &[u8]) -> bool {
+    let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let mut rest = &bytes[head + 4..];
+    while let Ok(Some((header, len))) = Header::parse(rest) {
+        let end = len.saturating_add(usize::try_from(header.len).unwrap());
+        if end > rest.len() {
+            return false;
+        }
+        if header.opcode == Opcode::Close {
+            return true;
+        }
+        rest = &rest[end..];
+    }
+    false
+}
+
+/// A stream that is watched.
+#[derive(Debug)]
+pub(super) struct Tap<S>(pub(super) S, pub(super) Rc<RefCell<Seen>>);
+
+impl<S> Tap<S> {
+    fn note<T>(&self, result: &Poll<io::Result<T>>) {
+        if let Poll::Ready(Err(_)) = result {
+            self.1.borrow_mut().broken = true;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.0).poll_read(cx, buf);
+        self.note(&result);
+        let mut seen = self.1.borrow_mut();
+        assert!(!seen.eof, "read beyond the end");
+        if let Poll::Ready(Ok(n)) = result {
+            seen.read.extend_from_slice(&buf[..n]);
+            seen.eof = n == 0;
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        assert!(!self.1.borrow().closed, "written after the end: {}", buf.escape_ascii());
+        let result = Pin::new(&mut self.0).poll_write(cx, buf);
+        self.note(&result);
+        let mut seen = self.1.borrow_mut();
+        if let Poll::Ready(Ok(n)) = result {
+            seen.written.extend_from_slice(&buf[..n]);
+            seen.broken |= n == 0;
+        }
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.0).poll_flush(cx);
+        self.note(&result);
+        result
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.1.borrow_mut().closed = true;
+        let result = Pin::new(&mut self.0).poll_close(cx);
+        self.note(&result);
+        result
+    }
+}
