@@ -3,12 +3,8 @@ use alloc::string::String;
 
 use super::Connection;
 use super::assembly::Assembly;
+use crate::deflate::spare;
 use crate::{Chunk, Delivery, Event, Kind, Message, Part, ProtocolError, mask};
-
-/// How much payload goes in at once, in bytes: it is unmasked on the way.
-const IN_LEN: usize = 2048;
-/// How much comes out at once, in bytes.
-const OUT_LEN: usize = 8192;
 
 impl Connection {
     /// Whether more of a message can come out before any further payload goes in.
@@ -18,27 +14,39 @@ impl Connection {
     }
 
     /// Takes one step through the payload of a compressed message (RFC 7692, section 7.2.2).
-    // Its buffers are not to be in the frame of whoever calls it for other messages.
     #[inline(never)]
     pub(super) fn inflate(
         &mut self,
         fin: bool,
         chunk: &mut Chunk<'_>,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
+        let mut scratch = spare::take_scratch();
+        let (input, out) = scratch.buffers();
+        let result = self.inflate_with(fin, chunk, input, out);
+        spare::give_scratch(scratch);
+        result
+    }
+
+    fn inflate_with(
+        &mut self,
+        fin: bool,
+        chunk: &mut Chunk<'_>,
+        input: &mut [u8],
+        out: &mut [u8],
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
         let max = self.config.max_message_len;
         let receiver = &mut self.receiver;
         let Some(deflate) = &mut self.deflate else { return Err(ProtocolError::ReservedBits) };
-        let mut out = [0; OUT_LEN];
         let mut len = 0;
         if receiver.remaining > 0 {
-            let n = usize::try_from(receiver.remaining).unwrap_or(usize::MAX).min(chunk.len()).min(IN_LEN);
-            let mut input = [0; IN_LEN];
+            let n =
+                usize::try_from(receiver.remaining).unwrap_or(usize::MAX).min(chunk.len()).min(input.len());
             let input = &mut input[..n];
             input.copy_from_slice(&chunk.rest()[..n]);
             if let Some(key) = receiver.key {
                 mask::apply(input, key);
             }
-            let (used, produced) = deflate.inflate(input, &mut out, max)?;
+            let (used, produced) = deflate.inflate(input, out, max)?;
             chunk.skip(used);
             receiver.pass(used);
             len = produced;

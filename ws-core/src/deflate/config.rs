@@ -7,7 +7,7 @@ use core::ops::RangeInclusive;
 /// idle connection holds nothing: the default. With context takeover short messages become much shorter, as each may
 /// refer to those before it; from the first compressed message on, the state then stays with the connection:
 /// at most 48 KiB to receive, and 160 KiB + 4 * 2^window bits to send, which is 288 KiB with the usual 15. The pool holds
-/// as much for at most one state to receive with and two to send with.
+/// as much for at most one state to receive with and two to send with, and 36 KiB of buffers.
 ///
 /// # Secrets
 /// Where a message holds a secret next to something that an attacker chooses, its compressed length tells of the

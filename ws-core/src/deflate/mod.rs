@@ -7,7 +7,7 @@ mod config;
 mod inflow;
 mod outflow;
 mod params;
-mod spare;
+pub(crate) mod spare;
 
 pub use config::DeflateConfig;
 pub use params::DeflateParams;

@@ -39,6 +39,8 @@ fn nothing_without_context_takeover() {
 /// What the documentation says of [`ws_core::DeflateConfig`].
 #[test]
 fn with_context_takeover() {
+    // The thread's buffers are no connection's.
+    held_after_a_message(Role::Server, no_takeover(), true, true);
     for bits in 9..=15 {
         let mut params = DeflateParams::default();
         params.server_max_window_bits = bits;
