@@ -158,12 +158,24 @@ impl Connection {
     #[inline]
     fn send_message(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
         self.check_open()?;
-        match self.send {
-            State::Idle => self.append_message(opcode, data, out),
-            #[cfg(feature = "deflate")]
-            State::Compressing => self.send_compressed(opcode, data, out),
-            _ => Err(SendError::MessageInProgress),
+        if matches!(self.send, State::Idle) {
+            return self.append_message(opcode, data, out);
         }
+        self.send_elsewise(opcode, data, out)
+    }
+
+    /// Sends a whole message, if that may be, where it is not just appended. Apart, so that nothing of it is in the way
+    /// of the messages that are.
+    #[cold]
+    #[inline(never)]
+    fn send_elsewise(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if matches!(self.send, State::Compressing) {
+            return self.send_compressed(opcode, data, out);
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = (opcode, data, out);
+        Err(SendError::MessageInProgress)
     }
 
     /// The state between messages.
