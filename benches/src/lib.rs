@@ -33,6 +33,8 @@
 pub mod accept;
 pub mod clock;
 pub mod crowd;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod echo;
 pub mod floor;
 pub mod kernels;

@@ -34,7 +34,7 @@ pub struct Entry {
 
 /// One workload with its contestants.
 pub struct Case {
-    /// Criterion's group: `decode`, `encode`, `handshake`, `mask`, `utf8`.
+    /// Criterion's group: `decode`, `encode`, `deflate`, `handshake`, `mask`, `utf8`.
     pub group: &'static str,
     /// The workload.
     pub name: &'static str,
@@ -57,6 +57,8 @@ pub fn cases() -> Vec<Case> {
         cases.push(encode(client, spec, true));
         cases.push(encode(server, spec, false));
     }
+    #[cfg(feature = "deflate")]
+    cases.extend(crate::deflate::cases());
     cases.push(server_handshake());
     cases.push(client_handshake());
     cases.extend(kernels::mask());
@@ -142,10 +144,15 @@ fn encode(name: &'static str, spec: Spec, client: bool) -> Case {
 }
 
 /// The payloads of the frames in `bytes`, read the plainest way, if each is a final text frame.
-fn written(mut bytes: &[u8], masked: bool) -> Option<Vec<Vec<u8>>> {
+fn written(bytes: &[u8], masked: bool) -> Option<Vec<Vec<u8>>> {
+    payloads(bytes, 0x81, masked)
+}
+
+/// The payloads of the frames in `bytes` if each begins with `head` and is masked or not.
+pub(crate) fn payloads(mut bytes: &[u8], head: u8, masked: bool) -> Option<Vec<Vec<u8>>> {
     let mut payloads = Vec::new();
     while let Some((&[first, second], mut rest)) = bytes.split_first_chunk::<2>() {
-        if first != 0x81 || (second & 0x80 != 0) != masked {
+        if first != head || (second & 0x80 != 0) != masked {
             return None;
         }
         let mut len = usize::from(second & 127);
@@ -156,6 +163,9 @@ fn written(mut bytes: &[u8], masked: bool) -> Option<Vec<Vec<u8>>> {
         let mut key = [0; 4];
         if masked {
             (key, rest) = rest.split_first_chunk::<4>().map(|(key, rest)| (*key, rest))?;
+        }
+        if len == 127 {
+            return None;
         }
         let (payload, after) = rest.split_at_checked(len)?;
         payloads.push(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect());

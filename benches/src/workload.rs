@@ -89,6 +89,16 @@ pub fn encode() -> Vec<Spec> {
     ]
 }
 
+/// The workloads of the group `deflate`.
+#[cfg(feature = "deflate")]
+pub fn deflate() -> Vec<Spec> {
+    vec![
+        whole("700 B SIP text", Kind::Text, sip, 64, 700, Cut::Every(64 * KIB)),
+        whole("4 KiB JSON", Kind::Text, json, 32, 4 * KIB, Cut::Every(64 * KIB)),
+        whole("64 KiB JSON", Kind::Text, json, 4, 64 * KIB, Cut::Every(64 * KIB)),
+    ]
+}
+
 /// Messages of one frame each.
 fn whole(
     name: &'static str,
@@ -101,16 +111,32 @@ fn whole(
     Spec { name, kind, content, messages, len, fragment: usize::MAX, cut }
 }
 
+/// Makes what goes over the wire of a payload.
+type Compress<'a> = dyn FnMut(&[u8]) -> Vec<u8> + 'a;
+
 impl Workload {
     /// Makes the messages of one round; the same in every run.
     pub fn new(spec: &Spec) -> Self {
+        Self::compressed(spec, None)
+    }
+
+    /// The same with the payloads on the wire made by `compress`.
+    pub fn compressed(spec: &Spec, mut compress: Option<&mut Compress<'_>>) -> Self {
+        /// RSV1 in the first byte of a frame.
+        const COMPRESSED: u8 = 0x40;
         let mut random = Random::new(spec.len as u64);
         let payloads: Vec<_> = (0..spec.messages).map(|_| (spec.content)(spec.len, &mut random)).collect();
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for payload in &payloads {
             let start = bytes.len();
-            frames(payload, spec.kind, spec.fragment, &mut random, &mut bytes);
+            match &mut compress {
+                None => frames(payload, spec.kind, spec.fragment, &mut random, &mut bytes),
+                Some(compress) => {
+                    frames(&compress(payload), spec.kind, usize::MAX, &mut random, &mut bytes);
+                    bytes[start] |= COMPRESSED;
+                }
+            }
             if let Cut::Parts(parts) = spec.cut {
                 let length = bytes.len() - start;
                 ends.extend((1..=parts).map(|part| start + length * part / parts));
@@ -221,6 +247,33 @@ pub fn sip(len: usize, random: &mut Random) -> Vec<u8> {
     let tail = "\r\nContent-Length: 0\r\n\r\n";
     let agent = "Example/1.0 (browser; a user agent that tells a good deal about itself) ".repeat(3);
     format!("{head}{}{tail}", &agent[..len - head.len() - tail.len()]).into_bytes()
+}
+
+/// A list of records as an API returns it.
+#[cfg(feature = "deflate")]
+fn json(len: usize, random: &mut Random) -> Vec<u8> {
+    const NAMES: [&str; 8] = ["Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi"];
+    const STATES: [&str; 4] = ["ringing", "connected", "held", "ended"];
+    let mut text = String::from("[");
+    loop {
+        let number = random.next();
+        let pick = |from: u32, n: u64| usize::try_from((number >> from) % n).expect("below n");
+        let record = format!(
+            "{{\"id\":{},\"caller\":\"{}\",\"callee\":\"{}\",\"state\":\"{}\",\"seconds\":{},\"codec\":\"opus\"}},",
+            number % 1_000_000,
+            NAMES[pick(20, 8)],
+            NAMES[pick(24, 8)],
+            STATES[pick(28, 4)],
+            pick(32, 3600),
+        );
+        if text.len() + record.len() > len {
+            break;
+        }
+        text.push_str(&record);
+    }
+    text.extend(core::iter::repeat_n(' ', len - 1 - text.len()));
+    text.push(']');
+    text.into_bytes()
 }
 
 /// Text in several scripts, so that code points of one to four bytes follow each other irregularly.

@@ -84,6 +84,34 @@ pub fn encode() -> Vec<Line<Encode>> {
     ]
 }
 
+/// Contestants that send compressed.
+#[cfg(feature = "deflate")]
+pub fn deflate_send() -> Vec<Line<crate::deflate::Start>> {
+    vec![
+        ("yawc", "16 a write; given a reference-counted text; memory level 8", |w, wire, takeover| {
+            Box::new(yawc::Encode::deflating(w, wire, takeover))
+        }),
+        ("sockudo-ws", "16 a write; given a reference-counted text; memory level 8", |w, wire, takeover| {
+            Box::new(sockudo::Deflate::new(w, wire, takeover))
+        }),
+    ]
+}
+
+/// Contestants that receive what is compressed.
+#[cfg(feature = "deflate")]
+pub fn deflate_receive() -> Vec<Line<crate::deflate::Start>> {
+    vec![
+        ("yawc", "UTF-8 (option); owned frames", |_, wire, takeover| {
+            Box::new(yawc::Decode::inflating(wire, takeover))
+        }),
+        (
+            "sockudo-ws",
+            "UTF-8; its `CompressedProtocol` without the stream around it; owned messages",
+            |_, wire, takeover| Box::new(sockudo::Inflate::new(wire, takeover)),
+        ),
+    ]
+}
+
 /// Contestants of the server's opening handshake. fastwebsockets and yawc leave it to hyper, web-socket to the caller.
 pub fn accept() -> Vec<Line<Handshake>> {
     vec![

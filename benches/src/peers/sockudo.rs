@@ -42,7 +42,7 @@ impl Contestant for Decode {
         let mut left = messages;
         while left > 0 {
             if self.taken == self.messages.len() {
-                self.read();
+                read(&mut self.wire, &mut self.buffer);
                 self.protocol.process_into(&mut self.buffer, &mut self.messages).expect("the input is sound");
                 self.taken = 0;
             }
@@ -56,13 +56,10 @@ impl Contestant for Decode {
     }
 }
 
-impl Decode {
-    /// Reads as the stream around it does: behind what is left, without clearing the space first.
-    fn read(&mut self) {
-        self.buffer.reserve(READ);
-        ready(tokio::io::AsyncReadExt::read_buf(&mut self.wire, &mut self.buffer))
-            .expect("the wire never fails");
-    }
+/// Reads as the stream around it does: behind what is left, without clearing the space first.
+fn read(wire: &mut Wire, buffer: &mut BytesMut) {
+    buffer.reserve(READ);
+    ready(tokio::io::AsyncReadExt::read_buf(wire, buffer)).expect("the wire never fails");
 }
 
 pub(super) struct Encode {
@@ -98,6 +95,97 @@ impl Contestant for Encode {
         sink.messages += messages as u64;
     }
 }
+
+#[cfg(feature = "deflate")]
+mod deflate {
+    use ::sockudo_ws::deflate::DeflateConfig;
+    use ::sockudo_ws::protocol::CompressedProtocol;
+
+    use super::*;
+
+    fn protocol(takeover: bool) -> CompressedProtocol {
+        let config = DeflateConfig {
+            server_no_context_takeover: !takeover,
+            client_no_context_takeover: !takeover,
+            compression_level: crate::deflate::LEVEL.into(),
+            compression_threshold: 0,
+            ..DeflateConfig::default()
+        };
+        CompressedProtocol::server(LIMIT, LIMIT, config)
+    }
+
+    pub(in super::super) struct Deflate {
+        wire: Wire,
+        protocol: CompressedProtocol,
+        texts: Vec<Message>,
+        out: BytesMut,
+    }
+
+    impl Deflate {
+        pub(in super::super) fn new(workload: &Workload, wire: Wire, takeover: bool) -> Self {
+            let text = |payload: &Vec<u8>| Message::Text(Bytes::from(payload.clone()));
+            let texts = workload.payloads.iter().map(text).collect();
+            Self { wire, protocol: protocol(takeover), texts, out: BytesMut::new() }
+        }
+    }
+
+    impl Contestant for Deflate {
+        fn run(&mut self, messages: usize, sink: &mut Sink) {
+            for i in 1..=messages {
+                let text = &self.texts[(i - 1) % self.texts.len()];
+                self.protocol.encode_message(text, &mut self.out).expect("the message is sound");
+                if i % BATCH == 0 || i == messages {
+                    self.wire.write_all(&self.out).expect("the wire takes everything");
+                    self.out.clear();
+                }
+            }
+            sink.messages += messages as u64;
+        }
+    }
+
+    pub(in super::super) struct Inflate {
+        wire: Wire,
+        protocol: CompressedProtocol,
+        buffer: BytesMut,
+        messages: Vec<Message>,
+        /// Of `messages`, how many the sink has.
+        taken: usize,
+    }
+
+    impl Inflate {
+        pub(in super::super) fn new(wire: Wire, takeover: bool) -> Self {
+            Self {
+                wire,
+                protocol: protocol(takeover),
+                buffer: BytesMut::with_capacity(READ),
+                messages: Vec::new(),
+                taken: 0,
+            }
+        }
+    }
+
+    impl Contestant for Inflate {
+        fn run(&mut self, messages: usize, sink: &mut Sink) {
+            let mut left = messages;
+            while left > 0 {
+                if self.taken == self.messages.len() {
+                    read(&mut self.wire, &mut self.buffer);
+                    self.protocol
+                        .process_into(&mut self.buffer, &mut self.messages)
+                        .expect("the input is sound");
+                    self.taken = 0;
+                }
+                for message in self.messages[self.taken..].iter().take(left) {
+                    sink.binary(message.as_bytes());
+                    self.taken += 1;
+                    left -= 1;
+                }
+            }
+        }
+    }
+}
+#[cfg(feature = "deflate")]
+pub(super) use deflate::{Deflate, Inflate};
 
 pub(super) fn accept(mut wire: Wire, _: &mut [u8]) {
     core::hint::black_box(ready(server_handshake(&mut wire)).expect("the request is sound"));

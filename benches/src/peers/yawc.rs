@@ -16,11 +16,36 @@ fn socket(wire: Wire, role: Role) -> WebSocket<Wire> {
     WebSocket::from_stream(wire, role, options).expect("the options are sound")
 }
 
+/// A server that compresses each message, whatever its length.
+#[cfg(feature = "deflate")]
+fn deflating(wire: Wire, takeover: bool) -> WebSocket<Wire> {
+    let level = ::yawc::CompressionLevel::new(crate::deflate::LEVEL.into());
+    let mut options = Options::default()
+        .with_compression_level(level)
+        .with_compression_threshold(0)
+        .with_utf8()
+        .with_limits(64 << 20, 128 << 20);
+    let mut extensions = "permessage-deflate";
+    if !takeover {
+        options = options.server_no_context_takeover();
+        extensions = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    }
+    WebSocket::from_stream_with_extensions(wire, Role::Server, Some(extensions), options)
+        .expect("the options are sound")
+}
+
 pub(super) struct Decode(WebSocket<Wire>);
 
 impl Decode {
     pub(super) fn new(wire: Wire) -> Self {
         Self(socket(wire, Role::Server))
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl Decode {
+    pub(super) fn inflating(wire: Wire, takeover: bool) -> Self {
+        Self(deflating(wire, takeover))
     }
 }
 
@@ -44,6 +69,16 @@ impl Encode {
     pub(super) fn new(workload: &Workload, wire: Wire, client: bool) -> Self {
         Self {
             socket: socket(wire, if client { Role::Client } else { Role::Server }),
+            payloads: workload.payloads.iter().cloned().map(Bytes::from).collect(),
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl Encode {
+    pub(super) fn deflating(workload: &Workload, wire: Wire, takeover: bool) -> Self {
+        Self {
+            socket: deflating(wire, takeover),
             payloads: workload.payloads.iter().cloned().map(Bytes::from).collect(),
         }
     }

@@ -1,0 +1,7 @@
+//! The group `deflate`.
+
+mod group;
+
+fn main() {
+    group::run("deflate");
+}
