@@ -1,5 +1,6 @@
 //! TLS by rustls, under a [`Transport`].
 
+use core::cell::Cell;
 use core::mem;
 use core::time::Duration;
 use std::io::{self, Read as _, Write as _};
@@ -35,8 +36,25 @@ pub struct TlsStream<S = TcpStream> {
 #[derive(Debug)]
 struct Tls {
     connection: Connection,
-    /// What was read and waits until what came before it was fetched: rustls holds little that is decrypted.
+    /// What was read and waits, from `held_at` on, until what came before it was fetched: rustls holds little that is
+    /// decrypted.
     held: Vec<u8>,
+    held_at: usize,
+}
+
+thread_local! {
+    /// What this thread reads into.
+    static RECORD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls `read` with room for a record.
+fn with_record<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut record = RECORD.try_with(Cell::take).unwrap_or_default();
+    record.resize(RECORD_LEN, 0);
+    let result = read(&mut record);
+    // None while the thread ends.
+    let _ = RECORD.try_with(|kept| kept.set(record));
+    result
 }
 
 impl<S: Transport> TlsStream<S> {
@@ -69,7 +87,7 @@ impl<S: Transport> TlsStream<S> {
 
     fn open(stream: S, tls: Connection, timeout: Option<Duration>) -> io::Result<Self> {
         stream.prepare()?;
-        let open = Self { stream, tls: Mutex::new(Tls { connection: tls, held: Vec::new() }) };
+        let open = Self { stream, tls: Mutex::new(Tls { connection: tls, held: Vec::new(), held_at: 0 }) };
         open.handshake(timeout)?;
         Ok(open)
     }
@@ -126,40 +144,51 @@ impl<S: Transport> TlsStream<S> {
     /// Decrypts what is held, or else what one read of the stream brings; false at its end. Nothing that is decrypted waits
     /// to be fetched.
     fn receive(&self) -> io::Result<bool> {
-        let held = mem::take(&mut self.lock().held);
-        if !held.is_empty() {
-            self.decrypt(&held)?;
-            return Ok(true);
+        {
+            let mut tls = self.lock();
+            if !tls.held.is_empty() {
+                let (held, at) = (mem::take(&mut tls.held), tls.held_at);
+                let used = self.decrypt(&mut tls, &held[at..])?;
+                if at + used < held.len() {
+                    tls.held = held;
+                    tls.held_at = at + used;
+                }
+                return Ok(true);
+            }
         }
-        let mut record = [0; RECORD_LEN];
-        let n = self.stream.read(&mut record)?;
-        if n == 0 {
-            self.lock().connection.read_tls(&mut io::empty())?;
-            return Ok(false);
-        }
-        self.decrypt(&record[..n])?;
-        Ok(true)
+        with_record(|record| {
+            let n = self.stream.read(record)?;
+            let mut tls = self.lock();
+            if n == 0 {
+                tls.connection.read_tls(&mut io::empty())?;
+                return Ok(false);
+            }
+            let used = self.decrypt(&mut tls, &record[..n])?;
+            if used < n {
+                tls.held = record[used..n].to_vec();
+                tls.held_at = 0;
+            }
+            Ok(true)
+        })
     }
 
-    fn decrypt(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let mut tls = self.lock();
-        while !bytes.is_empty() {
-            tls.connection.read_tls(&mut bytes)?;
+    /// Decrypts up to the first record that holds anything; returns how many bytes that took.
+    fn decrypt(&self, tls: &mut Tls, bytes: &[u8]) -> io::Result<usize> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            tls.connection.read_tls(&mut rest)?;
             match tls.connection.process_new_packets() {
-                Ok(state) if state.plaintext_bytes_to_read() > 0 => {
-                    tls.held.extend_from_slice(bytes);
-                    break;
-                }
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => break,
                 Ok(_) => {}
                 Err(error) => {
                     // What is wrong is told to the peer, as far as that goes at once.
-                    let _ = self.flush(&mut tls);
+                    let _ = self.flush(tls);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
             }
         }
-        self.flush(&mut tls)?;
-        Ok(())
+        self.flush(tls)?;
+        Ok(bytes.len() - rest.len())
     }
 
     /// Writes what TLS has to send, without waiting; returns whether that was all.
