@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["serve", server, timed] => serve(server, timed == "timed"),
-        ["load", address, len, depth, messages] => generate([address, len, depth, messages]),
+        ["load", scheme, address, len, depth, messages] => {
+            generate(scheme == "wss", [address, len, depth, messages])
+        }
         _ => options()
             .map_err(|error| io::Error::other(error.to_string()))
             .and_then(|options| compare(&options)),
@@ -87,11 +89,11 @@ fn serve(name: &str, timed: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn generate([address, len, depth, messages]: [&str; 4]) -> io::Result<()> {
+fn generate(secure: bool, [address, len, depth, messages]: [&str; 4]) -> io::Result<()> {
     let invalid = |_| io::Error::other("the generator's arguments are numbers");
     let address = address.parse().map_err(|_| io::Error::other("the first argument is an address"))?;
     let [len, depth, messages] = [len, depth, messages].map(str::parse::<usize>);
-    load::run(address, len.map_err(invalid)?, depth.map_err(invalid)?, messages.map_err(invalid)?)?;
+    load::run(address, secure, len.map_err(invalid)?, depth.map_err(invalid)?, messages.map_err(invalid)?)?;
     println!("{}", clock::process().as_nanos());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The load generator: sends batches of masked frames over one connection and checks every echo.
 
 use core::net::SocketAddr;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::TcpStream;
 
 use crate::accept::REQUEST;
@@ -12,9 +12,24 @@ use crate::workload::Random;
 ///
 /// # Errors
 /// What the connection or the server's answer was wrong in.
-pub fn run(address: SocketAddr, len: usize, depth: usize, messages: usize) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
+pub fn run(address: SocketAddr, secure: bool, len: usize, depth: usize, messages: usize) -> io::Result<()> {
+    let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
+    if !secure {
+        return run_over(stream, len, depth, messages);
+    }
+    #[cfg(feature = "tls")]
+    return run_over(super::tls::connect(stream)?, len, depth, messages);
+    #[cfg(not(feature = "tls"))]
+    Err(io::Error::other("TLS is not built in"))
+}
+
+fn run_over(
+    mut stream: impl io::Read + io::Write,
+    len: usize,
+    depth: usize,
+    messages: usize,
+) -> io::Result<()> {
     stream.write_all(REQUEST)?;
     let mut input = vec![0; 1 << 16];
     let mut have = 0;

@@ -39,7 +39,7 @@ pub fn cost(server: &str, load: Load, messages: usize) -> io::Result<Cost> {
     for messages in [warm, warm + messages] {
         let (child, address) = serve(pinned("0"), server, "timed")?;
         let begin = Instant::now();
-        let output = pinned("1").args(arguments(address, load, messages)).output()?;
+        let output = loading(pinned("1"), server, address, load, messages).output()?;
         let wall = begin.elapsed().as_secs_f64() * 1e9;
         succeeded(output.status.success(), &output.stderr)?;
         let own = String::from_utf8_lossy(&output.stdout);
@@ -85,7 +85,7 @@ pub fn instructions(server: &str, load: Load, messages: usize) -> io::Result<f64
 /// Runs `wrapped` (a tool and our program) as server until the load has passed; returns its standard error.
 fn under_load(wrapped: Command, server: &str, load: Load, messages: usize) -> io::Result<String> {
     let (mut child, address) = serve(wrapped, server, "untimed")?;
-    let output = Command::new(program()).args(arguments(address, load, messages)).output()?;
+    let output = loading(Command::new(program()), server, address, load, messages).output()?;
     let mut text = String::new();
     if let Some(stderr) = &mut child.stderr {
         io::Read::read_to_string(stderr, &mut text)?;
@@ -118,12 +118,25 @@ fn pinned(core: &str) -> Command {
     Command::new(program())
 }
 
-fn arguments(address: SocketAddr, load: Load, messages: usize) -> [String; 5] {
-    ["load".into(), address.to_string(), load.len.to_string(), load.depth.to_string(), messages.to_string()]
+fn loading(mut command: Command, server: &str, address: SocketAddr, load: Load, messages: usize) -> Command {
+    let scheme = if server.ends_with(", wss") { "wss" } else { "ws" };
+    command.args(["load", scheme, &address.to_string()]);
+    command.args([load.len, load.depth, messages].map(|number| number.to_string()));
+    with_identity(&mut command);
+    command
+}
+
+/// Server and generator get the same certificate from us.
+fn with_identity(command: &mut Command) {
+    #[cfg(feature = "tls")]
+    command.env(super::tls::VARIABLE, super::tls::identity());
+    #[cfg(not(feature = "tls"))]
+    let _ = command;
 }
 
 /// Starts a server and waits for its address.
 fn serve(mut command: Command, server: &str, timed: &str) -> io::Result<(Child, SocketAddr)> {
+    with_identity(&mut command);
     let mut child = command
         .args(["serve", server, timed])
         .stdin(Stdio::null())

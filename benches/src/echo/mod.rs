@@ -4,3 +4,5 @@
 pub mod load;
 pub mod measure;
 pub mod servers;
+#[cfg(feature = "tls")]
+pub mod tls;

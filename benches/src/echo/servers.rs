@@ -14,7 +14,10 @@ pub type Server = (&'static str, &'static str, fn(TcpListener) -> io::Result<()>
 
 /// All servers: limits first, then ours, then the peers.
 pub fn servers() -> Vec<Server> {
-    #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "the peers come on top"))]
+    #[cfg_attr(
+        not(any(feature = "peers", feature = "tls")),
+        expect(unused_mut, reason = "others come on top")
+    )]
     let mut servers: Vec<Server> = vec![
         ("floor", "blocking loop; frames unmasked, validated and sent back, one write for a read", floor),
         ("ws-core", "blocking loop around the engine, one write for a read", core),
@@ -24,6 +27,10 @@ pub fn servers() -> Vec<Server> {
     ];
     #[cfg(feature = "peers")]
     servers.extend(crate::peers::echo::servers());
+    #[cfg(feature = "tls")]
+    servers.extend(super::tls::servers());
+    #[cfg(all(feature = "peers", feature = "tls"))]
+    servers.extend(crate::peers::echo::tls::servers());
     servers
 }
 
@@ -31,6 +38,12 @@ pub fn servers() -> Vec<Server> {
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (mut stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
+    open(&mut stream)?;
+    Ok(stream)
+}
+
+/// Does the opening handshake in the plainest way.
+pub(crate) fn open(stream: &mut (impl io::Read + io::Write)) -> io::Result<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
     while !request.ends_with(b"\r\n\r\n") {
@@ -42,8 +55,7 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     }
     let mut response = Vec::new();
     answer(&request, &mut response);
-    stream.write_all(&response)?;
-    Ok(stream)
+    stream.write_all(&response)
 }
 
 /// The least a server can do: no state, no rules, and everything a read brought answered with one write.
@@ -81,7 +93,10 @@ fn floor(listener: TcpListener) -> io::Result<()> {
 }
 
 fn core(listener: TcpListener) -> io::Result<()> {
-    let mut stream = accept(&listener)?;
+    core_over(accept(&listener)?)
+}
+
+pub(crate) fn core_over(mut stream: impl io::Read + io::Write) -> io::Result<()> {
     let now = Instant::EPOCH;
     let mut connection = Connection::new(Role::Server, &Arc::new(Config::default()), now, None);
     let mut buffer = vec![0; 1 << 16];
@@ -112,7 +127,10 @@ fn core(listener: TcpListener) -> io::Result<()> {
 fn std(listener: TcpListener) -> io::Result<()> {
     let (stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
-    let mut socket = ws_std::accept(stream, &Arc::new(ServerConfig::default())).map_err(io::Error::other)?;
+    std_over(ws_std::accept(stream, &Arc::new(ServerConfig::default())).map_err(io::Error::other)?)
+}
+
+pub(crate) fn std_over<S: ws_std::Transport>(mut socket: ws_std::WebSocket<S>) -> io::Result<()> {
     while let Some(queued) =
         socket.read_ref(|message, replies| replies.send(&message)).map_err(io::Error::other)?
     {
@@ -128,15 +146,19 @@ async fn smol_accept(listener: TcpListener) -> io::Result<ws_smol::WebSocket> {
 }
 
 fn smol(listener: TcpListener) -> io::Result<()> {
-    smol::block_on(async {
-        let mut socket = smol_accept(listener).await?;
-        while let Some(queued) =
-            socket.read_ref(|message, replies| replies.send(&message)).await.map_err(io::Error::other)?
-        {
-            queued.map_err(io::Error::other)?;
-        }
-        Ok(())
-    })
+    smol::block_on(async { smol_over(smol_accept(listener).await?).await })
+}
+
+pub(crate) async fn smol_over<S>(mut socket: ws_smol::WebSocket<S>) -> io::Result<()>
+where
+    S: smol::io::AsyncRead + smol::io::AsyncWrite + Unpin,
+{
+    while let Some(queued) =
+        socket.read_ref(|message, replies| replies.send(&message)).await.map_err(io::Error::other)?
+    {
+        queued.map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 fn smol_owned(listener: TcpListener) -> io::Result<()> {
