@@ -1,6 +1,6 @@
 //! The same over TLS: rustls with ring for all, TLS 1.3, no resumption; the names end in `, wss`.
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
