@@ -264,3 +264,42 @@ fn refusals_change_nothing() {
         assert_eq!(server.read().unwrap(), Some("ac".into()));
     });
 }
+
+/// One that is prepared goes to many: as it is, and compressed to those that agreed on it.
+#[test]
+fn prepared_messages() {
+    within(|| {
+        let text = "to all of you, to all of you, to all of you ".repeat(20);
+        let lent = ws_core::Message::Text(text.as_str().into());
+        let plain = ws_core::PreparedMessage::new(&lent);
+        #[cfg(feature = "deflate")]
+        let prepared = [plain, ws_core::PreparedMessage::deflated(&lent, 6)];
+        #[cfg(not(feature = "deflate"))]
+        let prepared = [plain];
+        #[cfg(feature = "deflate")]
+        let configs = [
+            Config::default(),
+            config(|config| config.deflate = Some(ws_core::DeflateConfig::default())),
+            config(|config| config.deflate = Some(ws_core::DeflateConfig::with_context_takeover())),
+        ];
+        #[cfg(not(feature = "deflate"))]
+        let configs = [Config::default()];
+        for config in configs {
+            let (mut server, mut client) = pair(config.clone(), config);
+            let reader = thread::spawn(move || {
+                let mut got = Vec::new();
+                while let Some(message) = client.read().unwrap() {
+                    got.push(message);
+                }
+                got
+            });
+            for message in prepared.iter().chain(&prepared) {
+                server.send_prepared(message).unwrap();
+                // Those that are not prepared still follow them.
+                server.send_text(&text).unwrap();
+            }
+            server.close(StatusCode::NORMAL, "").unwrap();
+            assert_eq!(reader.join().unwrap(), vec![Message::from(text.clone()); 4 * prepared.len()]);
+        }
+    });
+}
