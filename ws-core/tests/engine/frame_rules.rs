@@ -85,6 +85,14 @@ fn s5_1_client_must_mask() {
     }
     let bad = Frame::continuation("b").encode();
     assert_fails(Role::Server, &[Frame::text("a").more()], &bad, ProtocolError::Unmasked, 1002);
+    // Whatever it could be taken for with what follows: there is enough for any length.
+    for (len, byte) in [0, 1, 2, 4, 5, 6, 9, 125]
+        .into_iter()
+        .flat_map(|len| [0x00, 0x01, 0x40, 0x7e, 0xff].map(|byte| (len, byte)))
+    {
+        let bad = [&Frame::binary(vec![byte; len]).encode()[..], &[byte; 70_000]].concat();
+        assert_fails(Role::Server, &[], &bad, ProtocolError::Unmasked, 1002);
+    }
 }
 
 /// Section 5.1: a client closes upon a frame that is masked, whatever the key.

@@ -299,6 +299,24 @@ fn a_pong_overtakes_data_at_a_frame_boundary() {
     }
 }
 
+/// Data that a Pong went before have not been offered to the transport, which is no sign that it is behind: they leave before
+/// the Close.
+#[test]
+fn data_behind_a_pong_are_sent_before_the_close() {
+    for role in ROLES {
+        let mut subject = Subject::new(role, Config::default());
+        subject.conn.send_text("data", &mut subject.out).unwrap();
+        subject.receive(&[Frame::ping("!")]);
+        assert!(subject.conn.poll_transmit(subject.now, &mut subject.out));
+        let mut bytes = subject.out.pending().to_vec();
+        subject.conn.handle_transmitted(subject.now, bytes.len(), &mut subject.out);
+        subject.receive(&[Frame::close(1000, "")]);
+        bytes.extend(subject.sent_bytes(usize::MAX));
+        let frames: Vec<_> = decode(&bytes).into_iter().map(|frame| Frame { key: None, ..frame }).collect();
+        assert_eq!(frames, [Frame::pong("!"), Frame::text("data"), Frame::close(1000, "")], "{role:?}");
+    }
+}
+
 /// Pings and Pongs leave before the data, in their own order, whenever it turns out that the transport is behind.
 #[test]
 fn control_frames_keep_their_order() {
