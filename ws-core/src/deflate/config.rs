@@ -54,11 +54,10 @@ impl DeflateConfig {
         Self { server_no_context_takeover: false, client_no_context_takeover: false, ..Self::default() }
     }
 
-    /// With the numbers in their ranges.
+    /// With windows that there are.
     pub(super) fn clamped(self) -> Self {
         let within = |bits: u8| bits.clamp(*WINDOW_BITS.start(), *WINDOW_BITS.end());
         Self {
-            level: self.level.clamp(1, 9),
             server_max_window_bits: within(self.server_max_window_bits),
             client_max_window_bits: within(self.client_max_window_bits),
             ..self
