@@ -325,6 +325,8 @@ fn refusals_carry_status_headers_and_body() {
     assert_eq!((error.fault(), error.status(), error.body()), (ResponseFault::Status, 401, &b"nope!"[..]));
     assert_eq!(error.header("www-authenticate"), Some("Basic realm=\"x\""));
     assert_eq!((error.head().reason(), error.head().raw()), (&b"Who Are You"[..], head.as_bytes()));
+    let fields = [("WWW-Authenticate", &b"Basic realm=\"x\""[..]), ("Content-Length", b"5")];
+    assert!(error.head().headers().eq(fields));
     assert_eq!(error.to_string(), "the server answered 401 Who Are You");
 
     let redirect = "HTTP/1.0 302 Found\r\nLocation: ws://b/\r\n\r\nto the end";
