@@ -7,10 +7,12 @@ pub const MAX_HEADER_LEN: usize = 14;
 /// The longest payload of a control frame (section 5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
 
-const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
+/// The 7-bit length that says that 16 bits of length follow.
+pub(crate) const EXTENDED: u8 = 126;
 const RSV: u8 = 0x70;
 const RSV1: u8 = 0x40;
-const MASK: u8 = 0x80;
+pub(crate) const MASK: u8 = 0x80;
 /// RSV1 in a [`Header`], which says that the message is compressed (RFC 7692, section 6).
 #[cfg(feature = "deflate")]
 pub(crate) const COMPRESSED: u8 = RSV1 >> 4;

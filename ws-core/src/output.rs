@@ -99,11 +99,25 @@ impl SendBuffer {
         self.data.extend_from_slice(payload);
     }
 
+    /// The same where the header's length is known when this is compiled, which spares a call.
+    #[inline(always)]
+    pub(crate) fn append_sized<const N: usize>(&mut self, header: [u8; N], payload: &[u8]) {
+        reserve(&mut self.data, N + payload.len());
+        self.data.extend_from_slice(&header);
+        self.data.extend_from_slice(payload);
+    }
+
     /// Appends a frame whose payload is masked with `key`.
     #[inline]
     pub(crate) fn append_masked(&mut self, header: &[u8], payload: &[u8], key: [u8; 4]) {
         self.append(header, payload);
-        let at = self.data.len() - payload.len();
+        self.mask_last(payload.len(), key);
+    }
+
+    /// Masks the last `len` bytes, a payload.
+    #[inline(always)]
+    pub(crate) fn mask_last(&mut self, len: usize, key: [u8; 4]) {
+        let at = self.data.len() - len;
         let payload = &mut self.data[at..];
         if payload.len() <= frame::MAX_CONTROL_LEN {
             mask::apply_short(payload, key);

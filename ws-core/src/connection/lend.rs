@@ -4,14 +4,11 @@ use alloc::borrow::Cow;
 
 use super::Connection;
 use super::timer::Timer;
-use crate::frame::Header;
+use crate::frame::{EXTENDED, Header, MASK};
 use crate::{Chunk, Config, Delivery, Event, Kind, Message, ProtocolError, Role, mask, utf8};
 
 /// The header of a masked frame of at most 125 bytes.
 const SHORT_HEADER_LEN: usize = 6;
-const MASK: u8 = 0x80;
-/// The 7-bit length that says that 16 bits of length follow.
-const EXTENDED: u8 = 126;
 
 impl Connection {
     /// Lends the next message if it is one short frame that lies whole in the chunk: what nearly all messages are.

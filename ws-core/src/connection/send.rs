@@ -1,6 +1,6 @@
 use super::{Connection, Timer};
 use crate::close_payload::encode_close;
-use crate::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
+use crate::frame::{EXTENDED, FIN, Header, MASK, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use crate::{Instant, Kind, Message, SendBuffer, SendError, StatusCode, mask};
 
 /// What the application is in the middle of sending.
@@ -155,20 +155,41 @@ impl Connection {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_message(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
         self.check_open()?;
-        if matches!(self.send, State::Idle) {
-            return self.append_message(opcode, data, out);
+        // Most messages need no more than a short header, whose length is known here.
+        if matches!(self.send, State::Idle)
+            && let Ok(len) = u16::try_from(data.len())
+        {
+            self.check_fits(data.len(), out)?;
+            let first = FIN | opcode as u8;
+            let ([high, low], is_short) = (len.to_be_bytes(), len < u16::from(EXTENDED));
+            match &mut self.keys {
+                None if is_short => out.append_sized([first, low], data),
+                None => out.append_sized([first, EXTENDED, high, low], data),
+                Some(keys) => {
+                    let key = keys.next_key();
+                    let [a, b, c, d] = key;
+                    match is_short {
+                        true => out.append_sized([first, MASK | low, a, b, c, d], data),
+                        false => out.append_sized([first, MASK | EXTENDED, high, low, a, b, c, d], data),
+                    }
+                    out.mask_last(data.len(), key);
+                }
+            }
+            return Ok(());
         }
         self.send_elsewise(opcode, data, out)
     }
 
-    /// Sends a whole message, if that may be, where it is not just appended. Apart, so that nothing of it is in the way
-    /// of the messages that are.
-    #[cold]
+    /// Sends a whole message, if that may be. Apart, so that nothing of it is in the way of the messages that need no
+    /// more than a short header.
     #[inline(never)]
     fn send_elsewise(&mut self, opcode: Opcode, data: &[u8], out: &mut SendBuffer) -> Result<(), SendError> {
+        if matches!(self.send, State::Idle) {
+            return self.append_message(opcode, data, out);
+        }
         #[cfg(feature = "deflate")]
         if matches!(self.send, State::Compressing) {
             return self.send_compressed(opcode, data, out);
