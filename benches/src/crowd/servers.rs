@@ -123,6 +123,8 @@ fn smol(listener: TcpListener) -> io::Result<()> {
             let config = Arc::clone(&config);
             let serve = async move {
                 let Ok(mut socket) = ws_smol::accept(stream, &config).await else { return };
+                // As the bare loop does: both heads are nothing to an echo.
+                drop(socket.take_opened());
                 while let Ok(Some(Ok(()))) = socket.read_ref(|message, replies| replies.send(&message)).await
                 {
                 }
