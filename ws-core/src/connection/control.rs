@@ -33,7 +33,7 @@ impl Connection {
         receiver.pass(n);
         let whole = receiver.remaining == 0;
         if whole {
-            receiver.end_frame();
+            receiver.leave_frame();
             if receiver.control.is_none() {
                 return Some(Cow::Borrowed(chunk.take(n)));
             }

@@ -79,8 +79,8 @@ impl Receiver {
         !matches!(self.inside, Inside::Nothing)
     }
 
-    /// Where a frame ends: between messages or inside one.
-    pub(super) const fn end_frame(&mut self) {
+    /// Goes to where a frame may begin: between messages, or inside of one.
+    pub(super) const fn leave_frame(&mut self) {
         self.inside = if self.message.is_some() { Inside::Header } else { Inside::Nothing };
     }
 
@@ -219,7 +219,7 @@ impl Connection {
         let parsed = Header::parse_with(&bytes[..parked + more], self.config.accept_non_minimal_lengths)?;
         Ok(parsed.map(|(header, len)| {
             self.receiver.parked_len = 0;
-            self.receiver.end_frame();
+            self.receiver.leave_frame();
             (header, len - parked)
         }))
     }

@@ -194,8 +194,6 @@ impl Connection {
         if matches!(self.send, State::Compressing) {
             return self.send_compressed(opcode, data, out);
         }
-        #[cfg(not(feature = "deflate"))]
-        let _ = (opcode, data, out);
         Err(SendError::MessageInProgress)
     }
 
