@@ -96,6 +96,9 @@ fn one_round(server: &str, numbers: [&str; 4]) -> io::Result<()> {
     let (connections, len, depth) = (connections?, len?, depth?);
     let batches = (messages? / connections / depth).max(3);
     let process = Process::start(pinned("0", &["serve", server]))?;
+    // What all connections share is there from here on: buffers, and the pages of the program itself.
+    let mut first = Crowd::open(process.address, 10)?;
+    first.run(&Run { len, depth, batches: 1 })?;
     let empty = process.memory()?;
     let mut crowd = Crowd::open(process.address, connections)?;
     crowd.run(&Run { len, depth, batches: 1 })?;

@@ -42,7 +42,7 @@ impl Connection {
         if !matches!(first, 0x81 | 0x82)
             || second != MASK | EXTENDED
             || len < u16::from(EXTENDED)
-            || u32::from(len) >= self.lend_ends.extended
+            || len > self.lend_ends.extended
             || rest.len() < usize::from(len)
         {
             return None;
@@ -86,13 +86,13 @@ fn lent(first: u8, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
     })
 }
 
-/// The lengths below which payloads may be lent at once, by the settings; 0 for none at all.
+/// Which payloads may be lent at once, by the settings.
 #[derive(Debug)]
 pub(super) struct LendEnds {
-    /// For [`Connection::lend_short`].
+    /// For [`Connection::lend_short`]: those below this length.
     short: u8,
-    /// For [`Connection::lend_extended`].
-    extended: u32,
+    /// For [`Connection::lend_extended`]: those up to this length.
+    extended: u16,
 }
 
 impl LendEnds {
@@ -102,9 +102,8 @@ impl LendEnds {
         }
         let limit =
             config.max_frame_len.map_or(config.max_message_len, |max| max.min(config.max_message_len));
-        let extended = u16::try_from(limit).map_or(1 << 16, |limit| u32::from(limit) + 1);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 126")]
-        let short = extended.min(u32::from(EXTENDED)) as u8;
+        let extended = u16::try_from(limit).unwrap_or(u16::MAX);
+        let short = u8::try_from(limit).map_or(EXTENDED, |limit| limit.saturating_add(1).min(EXTENDED));
         Self { short, extended }
     }
 }
