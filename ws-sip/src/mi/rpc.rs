@@ -113,8 +113,7 @@ fn single(control: &mut dyn Control, request: &RawValue, max_len: usize) -> Opti
     let members = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(request.get());
     let Ok(members) = members else { return Some(respond("null", Err(Fault::INVALID_REQUEST))) };
     let id = members.get("id").map(|id| id.get());
-    // An identifier is a string, a number or null; what else there is cannot be given back as one.
-    let id_is_valid = id.is_none_or(|id| !id.starts_with(['{', '[', 't', 'f']));
+    let id_is_valid = id.is_none_or(is_identifier);
     let method = members.get("method").and_then(|method| serde_json::from_str::<String>(method.get()).ok());
     let is_version_2 = members.get("jsonrpc").is_some_and(|version| {
         serde_json::from_str::<Cow<'_, str>>(version.get()).is_ok_and(|text| text == "2.0")
@@ -129,6 +128,13 @@ fn single(control: &mut dyn Control, request: &RawValue, max_len: usize) -> Opti
     let id = id?;
     let response = respond(id, result);
     Some(if response.len() > max_len { respond(id, Err(Fault::too_long(max_len))) } else { response })
+}
+
+/// Whether `json` can be given back as an identifier: a string, a number or null (JSON-RPC 2.0 section 4) that the
+/// receiver of the response can read. It is given back as it was written, and the grammar of JSON lets a number be
+/// beyond every range, and a string hold half a surrogate pair.
+fn is_identifier(json: &str) -> bool {
+    !json.starts_with(['{', '[', 't', 'f']) && serde_json::from_str::<Value>(json).is_ok()
 }
 
 /// The parameters of a request.

@@ -284,7 +284,7 @@ fn an_identifier_comes_back_as_it_is() {
         let request = format!(r#"{{"jsonrpc":"2.0","method":"nosuch","id":{id}}}"#);
         assert!(ask(fake, &request).ends_with(&format!(r#","id":{id}}}"#)), "{id}");
     }
-    for id in ["{}", "[1]", "true"] {
+    for id in ["{}", "[1]", "true", "1.5E4333", "-1e999", r#""\ud800""#] {
         let request = format!(r#"{{"jsonrpc":"2.0","method":"version","id":{id}}}"#);
         let invalid = r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":null}"#;
         assert_eq!(ask(fake, &request), invalid, "{id}");
