@@ -56,6 +56,8 @@ struct State {
     blocked: bool,
     /// The transport keeps some of what it took, until then at most.
     kept_until: Option<Instant>,
+    /// Nothing is left to do but to see that leave.
+    leaving: bool,
     /// Writing failed: what arrived before is still taken in, then the connection ends.
     broken: bool,
     /// Why the transport broke.
@@ -75,7 +77,7 @@ impl<S: Transport> Driver<S> {
         let _ = stream.prepare();
         let delivery = endpoint.config().delivery;
         let now = clock::now();
-        let state = State {
+        let mut state = State {
             endpoint,
             output,
             writing: false,
@@ -86,12 +88,17 @@ impl<S: Transport> Driver<S> {
             end: outcome,
             blocked: false,
             kept_until: None,
+            leaving: false,
             broken: false,
             cause: None,
             write_shut: false,
             shut: false,
             waiting: 0,
         };
+        // Who had the stream before may have left something in it.
+        if state.end.is_none() {
+            state.handle_kept(stream.try_flush());
+        }
         Self { stream, delivery, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -174,11 +181,28 @@ impl<S: Transport> Driver<S> {
 
     /// Acts on the deadlines that passed.
     fn expire(&self, state: &mut State) {
-        if state.kept_until.is_some_and(|at| at <= state.now) {
-            self.lose(state, Some(io::Error::new(io::ErrorKind::TimedOut, "send timeout")));
+        if state.is_kept_too_long() && !state.writing {
+            // If we are late, the transport need not be.
+            state.handle_kept(self.stream.try_flush());
+            if state.broken {
+                return;
+            }
+            if !state.is_kept_too_long() {
+                self.settle(state);
+            } else if state.leaving {
+                // The end was reached before that.
+                state.kept_until = None;
+                self.settle(state);
+            } else {
+                self.lose(state, Some(io::Error::new(io::ErrorKind::TimedOut, "send timeout")));
+            }
         }
-        if state.is_due() {
+        if state.endpoint.poll_timeout().is_some_and(|at| at <= state.now) {
             state.endpoint.handle_timeout(state.now);
+            if state.endpoint.is_closed() {
+                // The time for all that was to leave is over.
+                state.kept_until = None;
+            }
             self.settle(state);
         }
     }
@@ -189,11 +213,15 @@ impl<S: Transport> Driver<S> {
             state.cause = cause.map(Arc::new);
         }
         state.endpoint.handle_transport_lost(state.now);
+        state.kept_until = None;
         self.settle(state);
     }
 
     /// Does what is due at the end of either direction.
     fn settle(&self, state: &mut State) {
+        if state.must_leave_first() {
+            return;
+        }
         if state.end.is_none() && state.endpoint.is_closed() {
             // Nothing but the end can come of no input.
             while let Some(event) = state.endpoint.poll_event(state.now, &mut Chunk::empty()) {
@@ -224,6 +252,24 @@ impl<S: Transport> Driver<S> {
 }
 
 impl State {
+    /// Whether the connection is over but for what the transport keeps, such as the TLS record with our Close frame: the
+    /// end is told, and the stream shut down, when that left, or after `close_timeout`.
+    fn must_leave_first(&mut self) -> bool {
+        if self.end.is_some() || self.broken || !self.endpoint.is_closed() {
+            return false;
+        }
+        let Some(until) = self.kept_until else { return false };
+        if !self.leaving {
+            self.leaving = true;
+            self.kept_until = Some(until.min(self.now + self.endpoint.config().close_timeout));
+        }
+        true
+    }
+
+    fn is_kept_too_long(&self) -> bool {
+        self.kept_until.is_some_and(|at| at <= self.now)
+    }
+
     /// Whether a deadline passed.
     fn is_due(&self) -> bool {
         self.next_deadline().is_some_and(|at| at <= self.now)

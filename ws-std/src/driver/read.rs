@@ -172,7 +172,9 @@ impl<S: Transport> Driver<S> {
     /// answered meanwhile is.
     fn poll<'a, 'b>(&'a self, mut state: Guard<'a>, chunk: &mut Chunk<'b>) -> (Guard<'a>, Option<Event<'b>>) {
         let (now, mut pings) = (state.now, 0);
-        while let Some(event) = state.endpoint.poll_event(now, chunk) {
+        while !state.must_leave_first()
+            && let Some(event) = state.endpoint.poll_event(now, chunk)
+        {
             match event {
                 Event::Closed(outcome) => state.end = Some(outcome),
                 Event::Message(_) | Event::Part(_) | Event::Open(_) | Event::Request(_) => {
