@@ -28,7 +28,7 @@ use crate::{Duplex, Error, Message, MessageRef, Parts, Transport};
 ///
 /// # Memory
 /// An idle connection holds no buffer: reads wait with 4 KiB that belong to the thread, whatever connections it
-/// reads from, and take up to 64 KiB more as long as more arrives at once. A busy one further holds what the engine's limits allow, a message under way
+/// reads from (16 KiB after a read that filled them), and take up to 64 KiB more as long as more arrives at once. A busy one further holds what the engine's limits allow, a message under way
 /// and the output queue, and the messages received ahead.
 pub struct WebSocket<S = TcpStream> {
     driver: Arc<Driver<S>>,

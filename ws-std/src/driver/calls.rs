@@ -130,7 +130,7 @@ impl<S: Transport> Driver<S> {
         if drop_messages {
             self.refuse_messages();
         }
-        Ok(with_small(|buffer| self.wait_for_end(buffer)))
+        Ok(with_small(false, |buffer| self.wait_for_end(buffer)))
     }
 
     fn wait_for_end(&self, buffer: &mut [u8]) -> Outcome {

@@ -18,6 +18,8 @@ pub(super) struct Input {
     pub(super) eof: bool,
     /// The read timeout that the stream has.
     timeout: Option<Duration>,
+    /// The last read filled its buffer, or would have filled a small one: more comes at once.
+    pub(super) wide: bool,
     /// The last read waited in vain.
     in_vain: bool,
 }

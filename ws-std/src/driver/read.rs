@@ -10,18 +10,25 @@ use crate::{Interest, Transport};
 
 /// What a read waits with: the thread's, so that an idle connection holds no buffer.
 const SMALL: usize = 4 << 10;
+/// What a read waits with after one that filled its buffer, until one brings less than [`SMALL`]: a batch of short
+/// messages comes in one read, and its replies leave in one write.
+const WIDE: usize = 16 << 10;
 /// What reads grow to while they fill their buffers.
 const LARGE: usize = 64 << 10;
 /// How many Pings of one chunk are answered one by one; of further ones the latest is.
 const PONGS: u32 = 16;
 
 /// Calls `f` with a buffer to wait with. One call inside of another gets a buffer of its own.
-pub(super) fn with_small<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
+pub(super) fn with_small<R>(wide: bool, f: impl FnOnce(&mut [u8]) -> R) -> R {
     thread_local! {
         static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
     let mut small = SPARE.try_with(Cell::take).unwrap_or_default();
-    small.resize(SMALL, 0);
+    let len = if wide { WIDE } else { SMALL };
+    if small.len() > len {
+        small = Vec::new();
+    }
+    small.resize(len, 0);
     let result = f(&mut small);
     // There is none any more when the thread ends.
     let _ = SPARE.try_with(|spare| spare.set(small));
@@ -63,7 +70,7 @@ impl<S: Transport> Driver<S> {
                 return true;
             }
         }
-        with_small(|small| self.wait_next(state, input, small, take))
+        with_small(input.wide, |small| self.wait_next(state, input, small, take))
     }
 
     /// Waits for the next event. The input is out.
@@ -105,6 +112,7 @@ impl<S: Transport> Driver<S> {
                 continue;
             };
             let capacity = buffer.len();
+            input.wide = n == capacity || (input.wide && n >= SMALL);
             let mut chunk = if n == capacity { Chunk::cut(buffer) } else { Chunk::within(buffer, n) };
             let event;
             (state, event) = self.poll(state, &mut chunk);
