@@ -9,6 +9,7 @@
 //! | `cargo run --release -p ws-benches --features peers --bin instructions` | instructions a message, by valgrind |
 //! | `cargo run --release -p ws-benches --features peers --bin echo` | echo servers under load: processor time, system calls, instructions a message |
 //! | `cargo run --release -p ws-benches --features peers --bin crowd` | the same with many connections: latencies and memory too |
+//! | `cargo run --release -p ws-benches --features peers --bin idle` | resident memory and heap of an idle connection |
 //!
 //! The programs take `--group`, `--case` and `--contestant`, each any number of times, to run a part.
 //!

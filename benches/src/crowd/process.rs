@@ -1,12 +1,25 @@
 //! What the kernel says of a server that runs.
 
 use core::net::SocketAddr;
-use std::io::{self, BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Lets this process, and those that it starts, have as many descriptors as the system allows it.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+}
 
 /// A server in a process of its own, which ends with this value.
 pub struct Process {
     child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
     /// Where it listens: the first line of its output.
     pub address: SocketAddr,
 }
@@ -17,16 +30,30 @@ impl Process {
     /// # Errors
     /// If it does not start, or tells no address.
     pub fn start(mut command: Command) -> io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| {
             io::Error::other(format!("{:?} does not start: {error}", command.get_program()))
         })?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("a pipe that was asked for is not there"));
+        };
+        let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
-        if let Some(stdout) = &mut child.stdout {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
+        stdout.read_line(&mut line)?;
         let address = line.trim().parse();
         let address = address.map_err(|_| io::Error::other(format!("{line:?} instead of an address")))?;
-        Ok(Self { child, address })
+        Ok(Self { child, stdin, stdout, address })
+    }
+
+    /// Sends an empty line and returns the number in the line that comes back.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn ask(&mut self) -> io::Result<f64> {
+        self.stdin.write_all(b"\n")?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        line.trim().parse().map_err(|_| io::Error::other(format!("{line:?} instead of a number")))
     }
 
     /// Nanoseconds on a processor so far, of all threads that run.
