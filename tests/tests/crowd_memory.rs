@@ -14,6 +14,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustix::net::{AddressFamily, SocketType};
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::{Async, LocalExecutor};
 use ws_core::frame::{Header, Opcode};
@@ -36,6 +37,8 @@ struct Class {
     name: &'static str,
     /// What it sends once it is connected.
     bytes: Vec<u8>,
+    /// What it sends after that, so many times, each time once the server has read all that came before.
+    more: (Vec<u8>, usize),
     /// What the formula of `ws_core::Connection` allows for that, beyond an idle connection.
     allowed: usize,
 }
@@ -49,7 +52,7 @@ fn frame(first: u8, payload: &[u8], declared: usize) -> Vec<u8> {
 
 fn classes() -> Vec<Class> {
     let opened = |frames: &[u8]| [REQUEST, frames].concat();
-    let class = |name, bytes, allowed| Class { name, bytes, allowed };
+    let class = |name, bytes, allowed| Class { name, bytes, more: (Vec::new(), 0), allowed };
     // Before the head is complete there is the handshake instead of the connection, and the head in at most twice its length.
     let head = [HEAD, &[b'x'; 1000]].concat();
     let whole = |first, payload: &[u8]| frame(first, payload, payload.len());
@@ -68,10 +71,23 @@ fn classes() -> Vec<Class> {
             opened(&whole(0x89, b"12345678").repeat(3000)),
             1024 + 2 * 3344,
         ),
+        Class {
+            more: (whole(0x89, &[b'p'; 125]).repeat(60), 10),
+            ..class(
+                "60 Pings of 125 bytes, ten times over, and nothing is read",
+                opened(&[]),
+                1024 + 2 * 3344,
+            )
+        },
         class(
             "40 messages of 1,000 bytes to be echoed, and nothing is read",
             opened(&whole(0x82, &[b'x'; 1000]).repeat(40)),
             // Received ahead, one being sent, and its frame.
+            (64 << 10) + 2 * 1014 + 2 * 3344,
+        ),
+        class(
+            "the same, then a Close",
+            opened(&[whole(0x82, &[b'x'; 1000]).repeat(40), whole(0x88, &[])].concat()),
             (64 << 10) + 2 * 1014 + 2 * 3344,
         ),
     ]
@@ -215,8 +231,11 @@ impl Server {
     }
 
     fn connect(&mut self, bytes: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
+        // Before it connects: Linux lets no acknowledgement through to a socket whose window shrank too far later.
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+        rustix::net::connect(&socket, &self.address).unwrap();
+        let mut stream = TcpStream::from(socket);
         stream.write_all(bytes).unwrap();
         self.sent += bytes.len() as u64;
         stream
@@ -252,6 +271,13 @@ fn each_class_stays_within_the_formula() {
         while crowd.len() < count {
             crowd.extend((0..WAITING.min(count - crowd.len())).map(|_| server.connect(&class.bytes)));
             // No more of them may wait to be accepted.
+            server.resident();
+        }
+        for _ in 0..class.more.1 {
+            for stream in &mut crowd {
+                stream.write_all(&class.more.0).unwrap();
+                server.sent += class.more.0.len() as u64;
+            }
             server.resident();
         }
         let grown = usize::try_from(server.resident() - before).unwrap_or(0);
