@@ -1,7 +1,8 @@
 //! Clients of both adapters behind a proxy: what it is asked for, what passes through it, what its refusal is.
 
+use core::net::SocketAddr;
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
