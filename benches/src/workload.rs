@@ -62,6 +62,7 @@ pub fn decode() -> Vec<Spec> {
         whole("4 KiB binary", Binary, noise, 64, 4 * KIB, Cut::Every(64 * KIB)),
         whole("64 KiB binary", Binary, noise, 8, 64 * KIB, Cut::Every(64 * KIB)),
         whole("1 MiB binary", Binary, noise, 2, 1024 * KIB, Cut::Every(64 * KIB)),
+        whole("16 MiB binary", Binary, noise, 1, 16 * 1024 * KIB, Cut::Every(64 * KIB)),
         whole("1 MiB mixed-script text", Text, mixed, 2, 1024 * KIB, Cut::Every(64 * KIB)),
         Spec {
             fragment: KIB,
