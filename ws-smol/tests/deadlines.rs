@@ -110,6 +110,41 @@ fn set_while_open() {
 }
 
 #[test]
+fn a_limit_and_a_keepalive_set_while_open() {
+    run(async {
+        let (mut peer, mut server) = open_server(1000, &Config::default());
+        put(&mut peer, &frame(Opcode::Binary, true, &[0; 11])).await;
+        assert_eq!(server.read().await.unwrap().unwrap().len(), 11, "before the change");
+        let later = config(|config| {
+            config.ping_interval = Some(SHORT);
+            config.max_message_len = 10;
+            config.close_timeout = SHORT;
+        });
+        server.set_config(&Arc::new(later));
+        let peer = async {
+            let mut ping = [0; 6];
+            peer.read_exact(&mut ping).await.unwrap();
+            assert_eq!(ping[..2], [0x89, 4]);
+            put(&mut peer, &frame(Opcode::Pong, true, &ping[2..])).await;
+            put(&mut peer, &frame(Opcode::Binary, true, &[0; 10])).await;
+            put(&mut peer, &frame(Opcode::Binary, true, &[0; 11])).await;
+            let mut header = [0x89, 4];
+            while header == [0x89, 4] {
+                peer.read_exact(&mut header).await.unwrap();
+                let mut start = vec![0; if header[0] == 0x89 { 4 } else { 2 }];
+                peer.read_exact(&mut start).await.unwrap();
+                assert!(header[0] == 0x89 || (header[0], &start[..]) == (0x88, &1009_u16.to_be_bytes()[..]));
+            }
+        };
+        let server = async {
+            assert_eq!(server.read().await.unwrap().unwrap().len(), 10);
+            assert!(server.read().await.is_err());
+        };
+        smol::future::zip(server, peer).await;
+    });
+}
+
+#[test]
 fn keepalive() {
     run(async {
         let config = config(|config| {

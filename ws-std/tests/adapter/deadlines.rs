@@ -142,6 +142,37 @@ fn a_deadline_set_while_open() {
 }
 
 #[test]
+fn a_limit_and_a_keepalive_set_while_open() {
+    within(|| {
+        let (mut server, mut raw) = server_and_raw(config(|_| {}));
+        let later = config(|config| {
+            config.ping_interval = Some(SHORT);
+            config.max_message_len = 10;
+        });
+        let peer = thread::spawn(move || {
+            raw.send(Opcode::Binary, &[0; 11]);
+            // Before the change, and so within the limit.
+            assert_eq!(raw.receive().unwrap().0, Opcode::Text);
+            let (opcode, data) = raw.receive().unwrap();
+            assert_eq!(opcode, Opcode::Ping);
+            raw.send(Opcode::Pong, &data);
+            raw.send(Opcode::Binary, &[0; 10]);
+            raw.send(Opcode::Binary, &[0; 11]);
+            let after = core::iter::from_fn(|| raw.receive()).find(|frame| frame.0 != Opcode::Ping).unwrap();
+            assert_eq!((after.0, &after.1[..2]), (Opcode::Close, &1009_u16.to_be_bytes()[..]));
+            raw.send(Opcode::Close, &1009_u16.to_be_bytes());
+            assert_eq!(raw.receive(), None);
+        });
+        assert_eq!(server.read().unwrap().unwrap().len(), 11);
+        server.set_config(&Arc::new(later));
+        server.send_text("changed").unwrap();
+        assert_eq!(server.read().unwrap().unwrap().len(), 10);
+        assert!(server.read().is_err());
+        peer.join().unwrap();
+    });
+}
+
+#[test]
 fn a_peer_without_pulse() {
     within(|| {
         for is_server in [true, false] {
