@@ -164,8 +164,8 @@ fn a_limit_and_a_keepalive_set_while_open() {
             assert_eq!(raw.receive(), None);
         });
         assert_eq!(server.read().unwrap().unwrap().len(), 11);
+        server.send_text("taken").unwrap();
         server.set_config(&Arc::new(later));
-        server.send_text("changed").unwrap();
         assert_eq!(server.read().unwrap().unwrap().len(), 10);
         assert!(server.read().is_err());
         peer.join().unwrap();
