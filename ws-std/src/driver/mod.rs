@@ -181,10 +181,14 @@ impl<S: Transport> Driver<S> {
 
     /// Acts on the deadlines that passed.
     fn expire(&self, state: &mut State) {
-        if state.is_kept_too_long() && !state.writing {
-            // If we are late, the transport need not be.
-            state.handle_kept(self.stream.try_flush());
+        if state.is_kept_too_long() {
+            if !state.writing {
+                // If we are late, the transport need not be.
+                state.handle_kept(self.stream.try_flush());
+            }
             if state.broken {
+                // It will not leave any more. Who reads ends the connection.
+                state.kept_until = None;
                 return;
             }
             if !state.is_kept_too_long() {
