@@ -10,10 +10,10 @@ use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, ExitCode};
 
-use lexopt::Arg;
 use ws_benches::crowd::load::{Crowd, Run};
 use ws_benches::crowd::process::Process;
 use ws_benches::crowd::servers::{Server, servers};
+use ws_benches::select::{each_option, exit, takes_name};
 
 struct Options {
     servers: Vec<String>,
@@ -27,7 +27,7 @@ struct Options {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments[..] {
+    exit(match arguments[..] {
         ["serve", server] => serve(server),
         ["load", server, connections, len, depth, messages] => {
             one_round(server, [connections, len, depth, messages])
@@ -35,14 +35,7 @@ fn main() -> ExitCode {
         _ => options()
             .map_err(|error| io::Error::other(error.to_string()))
             .and_then(|options| compare(&options)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn options() -> Result<Options, lexopt::Error> {
@@ -54,22 +47,18 @@ fn options() -> Result<Options, lexopt::Error> {
         messages: 100_000,
         rounds: 3,
     };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        let Arg::Long(name) = argument else { return Err(argument.unexpected()) };
-        let name = name.to_owned();
-        let value = parser.value()?.into_string()?;
-        let number = || value.parse::<usize>().map_err(|_| format!("--{name}: {value} is not a number"));
-        match &name[..] {
-            "server" => options.servers.push(value),
-            "connections" => options.connections.push(number()?.max(1)),
-            "len" => options.lens.push(number()?),
-            "depth" => options.depth = number()?.max(1),
-            "messages" => options.messages = number()?,
-            "rounds" => options.rounds = number()?.max(1),
-            _ => return Err(format!("--{name}: no such option").into()),
+    each_option(|name, value| {
+        match name {
+            "server" => options.servers.push(value.text),
+            "connections" => options.connections.push(value.number()?.max(1)),
+            "len" => options.lens.push(value.number()?),
+            "depth" => options.depth = value.number()?.max(1),
+            "messages" => options.messages = value.number()?,
+            "rounds" => options.rounds = value.number()?.max(1),
+            _ => return Ok(false),
         }
-    }
+        Ok(true)
+    })?;
     if options.connections.is_empty() {
         options.connections = vec![10, 100, 1000, 9000];
     }
@@ -114,10 +103,8 @@ fn one_round(server: &str, numbers: [&str; 4]) -> io::Result<()> {
 }
 
 fn compare(options: &Options) -> io::Result<()> {
-    let takes = |server: &Server| {
-        options.servers.is_empty() || options.servers.iter().any(|text| server.0.contains(&text[..]))
-    };
-    let servers: Vec<Server> = servers().into_iter().filter(takes).collect();
+    let servers: Vec<Server> =
+        servers().into_iter().filter(|server| takes_name(&options.servers, server.0)).collect();
     println!(
         "Medians of {} rounds of {} messages. CPU: of the server, a message, in µs.",
         options.rounds, options.messages

@@ -9,11 +9,11 @@ use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::process::ExitCode;
 
-use lexopt::Arg;
 use ws_benches::clock;
 use ws_benches::echo::load;
 use ws_benches::echo::measure::{Load, cost, instructions, system_calls};
 use ws_benches::echo::servers::{Server, servers};
+use ws_benches::select::{each_option, exit, takes_name};
 
 struct Options {
     servers: Vec<String>,
@@ -27,7 +27,7 @@ struct Options {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments[..] {
+    exit(match arguments[..] {
         ["serve", server, timed] => serve(server, timed == "timed"),
         ["load", scheme, address, len, depth, messages] => {
             generate(scheme == "wss", [address, len, depth, messages])
@@ -35,35 +35,24 @@ fn main() -> ExitCode {
         _ => options()
             .map_err(|error| io::Error::other(error.to_string()))
             .and_then(|options| compare(&options)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn options() -> Result<Options, lexopt::Error> {
     let mut options =
         Options { servers: vec![], lens: vec![], depths: vec![], messages: 20_000, rounds: 5, counts: true };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        let Arg::Long(name) = argument else { return Err(argument.unexpected()) };
-        let name = name.to_owned();
-        let value = parser.value()?.into_string()?;
-        let number = || value.parse::<usize>().map_err(|_| format!("--{name}: {value} is not a number"));
-        match &name[..] {
-            "server" => options.servers.push(value),
-            "len" => options.lens.push(number()?),
-            "depth" => options.depths.push(number()?.max(1)),
-            "messages" => options.messages = number()?.max(100),
-            "rounds" => options.rounds = number()?.max(1),
-            "counts" => options.counts = value == "yes",
-            _ => return Err(format!("--{name}: no such option").into()),
+    each_option(|name, value| {
+        match name {
+            "server" => options.servers.push(value.text),
+            "len" => options.lens.push(value.number()?),
+            "depth" => options.depths.push(value.number()?.max(1)),
+            "messages" => options.messages = value.number()?.max(100),
+            "rounds" => options.rounds = value.number()?.max(1),
+            "counts" => options.counts = value.text == "yes",
+            _ => return Ok(false),
         }
-    }
+        Ok(true)
+    })?;
     if options.lens.is_empty() {
         options.lens = vec![16, 700];
     }
@@ -99,10 +88,8 @@ fn generate(secure: bool, [address, len, depth, messages]: [&str; 4]) -> io::Res
 }
 
 fn compare(options: &Options) -> io::Result<()> {
-    let takes = |server: &Server| {
-        options.servers.is_empty() || options.servers.iter().any(|text| server.0.contains(&text[..]))
-    };
-    let servers: Vec<Server> = servers().into_iter().filter(takes).collect();
+    let servers: Vec<Server> =
+        servers().into_iter().filter(|server| takes_name(&options.servers, server.0)).collect();
     println!("Medians of {} rounds of {} messages (1 connection):", options.rounds, options.messages);
     println!(
         "the server's processor time, time from message to message, the generator's processor time, in ns."

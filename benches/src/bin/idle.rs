@@ -12,11 +12,11 @@ use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, ExitCode};
 
-use lexopt::Arg;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use ws_benches::crowd::load::{Crowd, Run};
 use ws_benches::crowd::process::{Process, raise_descriptor_limit};
-use ws_benches::crowd::servers::{Server, servers};
+use ws_benches::crowd::servers::servers;
+use ws_benches::select::{each_option, exit, spread, takes_name};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -37,37 +37,26 @@ struct Taken {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let done = match &arguments[..] {
+    exit(match &arguments[..] {
         [first, server] if first == "serve" => serve(server),
         _ => options()
             .map_err(|error| io::Error::other(error.to_string()))
             .and_then(|options| compare(&options)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn options() -> Result<Options, lexopt::Error> {
     let mut options = Options { servers: vec![], connections: vec![], len: 700, rounds: 3 };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        let Arg::Long(name) = argument else { return Err(argument.unexpected()) };
-        let name = name.to_owned();
-        let value = parser.value()?.into_string()?;
-        let number = || value.parse::<usize>().map_err(|_| format!("--{name}: {value} is not a number"));
-        match &name[..] {
-            "server" => options.servers.push(value),
-            "connections" => options.connections.push(number()?.max(1)),
-            "len" => options.len = number()?,
-            "rounds" => options.rounds = number()?.max(1),
-            _ => return Err(format!("--{name}: no such option").into()),
+    each_option(|name, value| {
+        match name {
+            "server" => options.servers.push(value.text),
+            "connections" => options.connections.push(value.number()?.max(1)),
+            "len" => options.len = value.number()?,
+            "rounds" => options.rounds = value.number()?.max(1),
+            _ => return Ok(false),
         }
-    }
+        Ok(true)
+    })?;
     if options.connections.is_empty() {
         options.connections = vec![1000, 10_000];
     }
@@ -99,9 +88,6 @@ fn serve(name: &str) -> io::Result<()> {
 fn compare(options: &Options) -> io::Result<()> {
     // The generator, and each server after it, has a descriptor a connection.
     raise_descriptor_limit()?;
-    let takes = |server: &Server| {
-        options.servers.is_empty() || options.servers.iter().any(|text| server.0.contains(&text[..]))
-    };
     println!(
         "Bytes of an idle connection after one echo of {} B, medians of {} rounds.\n",
         options.len, options.rounds
@@ -112,18 +98,18 @@ fn compare(options: &Options) -> io::Result<()> {
         .collect();
     println!("| server | {} | what it is |", heads.join(" | "));
     println!("|---|{}---|", "---:|".repeat(heads.len()));
-    for (name, what, _) in servers().iter().filter(|server| takes(server)) {
+    for (name, what, _) in servers().iter().filter(|server| takes_name(&options.servers, server.0)) {
         let mut cells = Vec::new();
         for &connections in &options.connections {
             let rounds: io::Result<Vec<Taken>> =
                 (0..options.rounds).map(|_| measure(name, connections, options.len)).collect();
             match rounds {
                 Ok(rounds) => {
-                    let resident = sorted(rounds.iter().map(|taken| taken.resident));
-                    let heap = sorted(rounds.iter().map(|taken| taken.heap));
-                    cells.push(format!("{:.0}", resident[resident.len() / 2]));
-                    cells.push(format!("{:.0} - {:.0}", resident[0], resident[resident.len() - 1]));
-                    cells.push(format!("{:.0}", heap[heap.len() / 2]));
+                    let (median, min, max) = spread(rounds.iter().map(|taken| taken.resident));
+                    let (heap, ..) = spread(rounds.iter().map(|taken| taken.heap));
+                    cells.push(format!("{median:.0}"));
+                    cells.push(format!("{min:.0} - {max:.0}"));
+                    cells.push(format!("{heap:.0}"));
                 }
                 Err(error) => {
                     eprintln!("{name}, {connections} connections: {error}");
@@ -134,12 +120,6 @@ fn compare(options: &Options) -> io::Result<()> {
         println!("| {name} | {} | {what} |", cells.join(" | "));
     }
     Ok(())
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
 }
 
 fn measure(server: &str, connections: usize, len: usize) -> io::Result<Taken> {

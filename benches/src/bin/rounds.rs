@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use ws_benches::clock;
-use ws_benches::select::Selection;
+use ws_benches::select::{Selection, spread};
 use ws_benches::sink::Sink;
 use ws_benches::suite::{Case, Contestant, cases};
 
@@ -76,8 +76,8 @@ fn report(case: &Case, selection: &Selection, rounds: usize, slice: Duration) {
     for runner in &runners {
         let entry = &case.entries[runner.index];
         let ratios = runner.times.iter().zip(&reference).map(|(time, reference)| time / reference);
-        let (median, min, max) = spread(runner.times.clone());
-        let (ratio, ..) = spread(ratios.collect());
+        let (median, min, max) = spread(runner.times.iter().copied());
+        let (ratio, ..) = spread(ratios);
         println!(
             "| {} | {} | {} - {} | {ratio:.2} | {} |",
             entry.name,
@@ -110,11 +110,6 @@ fn time(contestant: &mut dyn Contestant, messages: usize) -> Duration {
     let taken = clock::thread() - start;
     assert_eq!(core::hint::black_box(sink).messages, messages as u64, "the contestant did all of it");
     taken
-}
-
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    (values[values.len() / 2], values[0], values[values.len() - 1])
 }
 
 fn figure(nanoseconds: f64) -> String {

@@ -27,6 +27,7 @@ use std::time::Instant as Clock;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use ws_benches::select::spread;
 use ws_core::{Chunk, ClientRequest, Config, Endpoint, Event, Instant, KeySource, SendBuffer};
 
 type Failure = Box<dyn Error>;
@@ -419,13 +420,6 @@ fn compare(ws_sip: &Path, options: &Options) -> Result<(), Failure> {
         println!("| {} | {kib} |", contestant.name);
     }
     Ok(())
-}
-
-/// The median, the least and the greatest.
-fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    (values[values.len() / 2], values[0], values[values.len() - 1])
 }
 
 fn main() -> Result<(), Failure> {
