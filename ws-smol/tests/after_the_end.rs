@@ -149,8 +149,8 @@ fn a_close_frame_that_never_leaves_the_stream_is_waited_for_until_the_close_time
         let mut connection = Config::default();
         connection.close_timeout = Duration::from_millis(30);
         config.connection = Arc::new(connection);
-        let mut ws = ws_smol::accept(Slow::new(u32::MAX), &Arc::new(config)).await.unwrap();
         let start = std::time::Instant::now();
+        let mut ws = ws_smol::accept(Slow::new(u32::MAX), &Arc::new(config)).await.unwrap();
         assert_eq!(ws.read().await.unwrap(), None);
         assert!(start.elapsed() >= Duration::from_millis(25));
         assert_eq!(ws.outcome(), Some(&BY_PEER), "both went over the wire, as far as we can tell");
