@@ -95,24 +95,36 @@ fn idle() {
     });
 }
 
+/// What is in force before the change would show: keepalive, and then the end of an idle connection, where the change has a
+/// shorter deadline of the other kind.
+const REPLACED: Duration = Duration::from_secs(1);
+
 #[test]
 fn set_while_open() {
     run(async {
-        let (mut peer, mut server) = open_server(1000, &Config::default());
+        let (mut peer, mut server) =
+            open_server(1000, &config(|config| config.ping_interval = Some(REPLACED)));
         let later = config(|config| {
             config.idle_timeout = Some(SHORT);
             config.close_timeout = SHORT;
         });
         server.set_config(&Arc::new(later));
-        assert_eq!(outcome_of(&mut server).await, Outcome::TimedOut(Deadline::Idle));
-        expect(&mut peer, b"\x88\x06\x03\xe9idle").await;
+        let peer = async {
+            // No more than a Ping has either.
+            expect(&mut peer, b"\x88\x06").await;
+            expect(&mut peer, b"\x03\xe9idle").await;
+            peer
+        };
+        let (outcome, _peer) = smol::future::zip(outcome_of(&mut server), peer).await;
+        assert_eq!(outcome, Outcome::TimedOut(Deadline::Idle));
     });
 }
 
 #[test]
 fn a_limit_and_a_keepalive_set_while_open() {
     run(async {
-        let (mut peer, mut server) = open_server(1000, &Config::default());
+        let (mut peer, mut server) =
+            open_server(1000, &config(|config| config.idle_timeout = Some(REPLACED)));
         put(&mut peer, &frame(Opcode::Binary, true, &[0; 11])).await;
         assert_eq!(server.read().await.unwrap().unwrap().len(), 11, "before the change");
         let later = config(|config| {

@@ -126,10 +126,14 @@ fn nothing_is_received() {
     });
 }
 
+/// What is in force before the change would show: keepalive, and then the end of an idle connection, where the change has a
+/// shorter deadline of the other kind.
+const REPLACED: Duration = ms(1000);
+
 #[test]
 fn a_deadline_set_while_open() {
     within(|| {
-        let (mut server, mut raw) = server_and_raw(config(|_| {}));
+        let (mut server, mut raw) = server_and_raw(config(|config| config.ping_interval = Some(REPLACED)));
         server.set_config(&Arc::new(config(|config| config.idle_timeout = Some(SHORT))));
         let peer = thread::spawn(move || {
             assert_eq!(raw.receive_close(), 1001);
@@ -144,15 +148,15 @@ fn a_deadline_set_while_open() {
 #[test]
 fn a_limit_and_a_keepalive_set_while_open() {
     within(|| {
-        let (mut server, mut raw) = server_and_raw(config(|_| {}));
+        let (mut server, mut raw) = server_and_raw(config(|config| config.idle_timeout = Some(REPLACED)));
+        raw.send(Opcode::Binary, &[0; 11]);
+        assert_eq!(server.read().unwrap().unwrap().len(), 11, "before the change");
         let later = config(|config| {
             config.ping_interval = Some(SHORT);
             config.max_message_len = 10;
         });
+        server.set_config(&Arc::new(later));
         let peer = thread::spawn(move || {
-            raw.send(Opcode::Binary, &[0; 11]);
-            // Before the change, and so within the limit.
-            assert_eq!(raw.receive().unwrap().0, Opcode::Text);
             let (opcode, data) = raw.receive().unwrap();
             assert_eq!(opcode, Opcode::Ping);
             raw.send(Opcode::Pong, &data);
@@ -163,9 +167,6 @@ fn a_limit_and_a_keepalive_set_while_open() {
             raw.send(Opcode::Close, &1009_u16.to_be_bytes());
             assert_eq!(raw.receive(), None);
         });
-        assert_eq!(server.read().unwrap().unwrap().len(), 11);
-        server.send_text("taken").unwrap();
-        server.set_config(&Arc::new(later));
         assert_eq!(server.read().unwrap().unwrap().len(), 10);
         assert!(server.read().is_err());
         peer.join().unwrap();
