@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use ws_core::{
-    Chunk, ClientRequest, Config, Connection, Endpoint, Event, Instant, KeySource, Message, Role, SendBuffer,
+    Chunk, ClientRequest, Config, Connection, Delivery, Endpoint, Event, Instant, KeySource, Message, Role, SendBuffer,
     ServerConfig, mask as masking, utf8 as text,
 };
 
@@ -17,11 +17,15 @@ use crate::workload::Workload;
 const READ: usize = 64 * 1024;
 
 fn connection(role: Role) -> Connection {
+    configured(role, Config::default())
+}
+
+fn configured(role: Role, config: Config) -> Connection {
     let keys = match role {
         Role::Client => Some(KeySource::from_seed([7; 32])),
         Role::Server => None,
     };
-    Connection::new(role, &Arc::new(Config::default()), Instant::EPOCH, keys)
+    Connection::new(role, &Arc::new(config), Instant::EPOCH, keys)
 }
 
 /// A server that reads with a buffer of 64 KiB.
@@ -38,6 +42,13 @@ impl Decode {
     pub fn new(wire: Wire) -> Self {
         Self { wire, connection: connection(Role::Server), buffer: vec![0; READ], rest: 0..0 }
     }
+
+    /// The same, with messages handed out in parts as they arrive.
+    pub fn parts(wire: Wire) -> Self {
+        let mut config = Config::default();
+        config.delivery = Delivery::Parts;
+        Self { connection: configured(Role::Server, config), ..Self::new(wire) }
+    }
 }
 
 impl Contestant for Decode {
@@ -49,6 +60,7 @@ impl Contestant for Decode {
             match self.connection.poll_event(Instant::EPOCH, &mut chunk) {
                 Some(Event::Message(Message::Text(text))) => sink.text(&text),
                 Some(Event::Message(Message::Binary(data))) => sink.binary(&data),
+                Some(Event::Part(part)) => sink.part(part.data.as_bytes(), part.last),
                 None => {
                     read = self.wire.fetch(&mut self.buffer);
                     chunk = Chunk::new(&mut self.buffer[..read]);

@@ -10,12 +10,14 @@ pub struct Sink {
     pub bytes: u64,
     touched: u8,
     digest: Option<u64>,
+    /// Bytes of the message that is taken in by parts.
+    part: u64,
 }
 
 impl Sink {
     /// A sink for measuring.
     pub fn touching() -> Self {
-        Self { messages: 0, bytes: 0, touched: 0, digest: None }
+        Self { messages: 0, bytes: 0, touched: 0, digest: None, part: 0 }
     }
 
     /// A sink whose value tells whether everything was delivered, in order and intact.
@@ -32,19 +34,32 @@ impl Sink {
     /// Takes in a message.
     #[inline]
     pub fn binary(&mut self, data: &[u8]) {
-        self.messages += 1;
+        self.part(data, true);
+    }
+
+    /// Takes in a part of a message, the `last` one perhaps.
+    #[inline]
+    pub fn part(&mut self, data: &[u8], last: bool) {
         self.bytes += data.len() as u64;
-        if let (Some(first), Some(last)) = (data.first(), data.last()) {
+        if let Some(digest) = self.digest {
+            self.digest_part(digest, data, last);
+        } else if let (Some(first), Some(last)) = (data.first(), data.last()) {
             self.touched ^= first ^ last;
         }
-        if let Some(digest) = &mut self.digest {
-            *digest = fnv(*digest, data);
+        self.messages += u64::from(last);
+    }
+
+    #[cold]
+    fn digest_part(&mut self, digest: u64, data: &[u8], last: bool) {
+        self.part += data.len() as u64;
+        let mut digest = fnv(digest, data);
+        if last {
+            digest = fnv(digest, &core::mem::take(&mut self.part).to_le_bytes());
         }
+        self.digest = Some(digest);
     }
 }
 
-#[cold]
 fn fnv(seed: u64, data: &[u8]) -> u64 {
-    data.iter()
-        .fold(seed ^ data.len() as u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    data.iter().fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }

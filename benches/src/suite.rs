@@ -83,6 +83,9 @@ pub type Decode = fn(&Workload, Wire) -> Box<dyn Contestant>;
 fn decode(spec: Spec) -> Case {
     const FLOOR: &str = "header, unmask, UTF-8, whole message lent; no state, no rules, no limits";
     const OURS: &str = "all rules and limits, UTF-8, whole message lent";
+    const PARTS: &str = "the same, lent in parts as they come: no message is whole";
+    /// From here on there are applications that would rather have parts.
+    const LONG_LEN: usize = 64 << 10;
     let mut lines: Vec<Line<Decode>> = vec![
         ("memcpy", "the bytes copied out of the wire, nothing else", |w, wire| {
             Box::new(Copy::new(w, wire, false))
@@ -91,6 +94,9 @@ fn decode(spec: Spec) -> Case {
         ("floor", FLOOR, |_, wire| Box::new(Floor::new(wire))),
         ("ws-core", OURS, |_, wire| Box::new(ours::Decode::new(wire))),
     ];
+    if spec.len >= LONG_LEN {
+        lines.push(("ws-core, in parts", PARTS, |_, wire| Box::new(ours::Decode::parts(wire))));
+    }
     #[cfg(feature = "peers")]
     lines.extend(crate::peers::decode());
     let input = input(spec);
