@@ -49,9 +49,9 @@ pub(crate) fn classes() -> Vec<Class> {
             1024 + 2 * 3344,
         ),
         Class {
-            more: (whole(0x89, &[b'p'; 125]).repeat(60), 10),
+            more: (whole(0x89, &[b'p'; 125]).repeat(30), 20),
             ..class(
-                "60 Pings of 125 bytes, ten times over, and nothing is read",
+                "30 Pings of 125 bytes, twenty times over, and nothing is read",
                 opened(&[]),
                 1024 + 2 * 3344,
             )

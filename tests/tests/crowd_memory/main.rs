@@ -17,8 +17,11 @@ use server::Server;
 /// What a program's memory may grow by on the side.
 const SLACK: usize = 512 << 10;
 
-/// Connections that the system accepts ahead of a program, and the most that are there at once where the server ends them.
+/// Connections that the system accepts ahead of a program.
 const WAITING: usize = 100;
+
+/// How many there are at once where the server ends them.
+const ENDING: usize = 25;
 
 /// What serves, and what it may hold.
 struct Adapter {
@@ -54,9 +57,10 @@ fn run(adapter: &Adapter) {
             early.push(stream);
         }
         let before = server.resident();
+        let (at_once, step) = if class.ends { (count.min(ENDING), ENDING) } else { (count, WAITING) };
         let mut crowd = Vec::new();
         while crowd.len() < count {
-            let more = WAITING.min(count - crowd.len());
+            let more = step.min(count - crowd.len());
             crowd.extend((0..more).map(|_| server.connect(&class.bytes)));
             if class.ends {
                 server.expect_ended(more);
@@ -72,7 +76,6 @@ fn run(adapter: &Adapter) {
         }
         let grown = usize::try_from(server.resident() - before).unwrap_or(0);
         let came = class.bytes.len().max(class.more.0.len());
-        let at_once = if class.ends { count.min(WAITING) } else { count };
         let bound = (adapter.idle + class.allowed + (adapter.reading)(came)) * at_once;
         println!("| {} | {} | {} |", class.name, bound / count, grown / count);
         if grown > bound + SLACK {
