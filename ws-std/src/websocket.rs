@@ -28,8 +28,10 @@ use crate::{Duplex, Error, Message, MessageRef, Parts, Transport};
 ///
 /// # Memory
 /// An idle connection holds no buffer: reads wait with 4 KiB that belong to the thread, whatever connections it
-/// reads from (16 KiB after a read that filled them), and take up to 64 KiB more as long as more arrives at once. A busy one further holds what the engine's limits allow, a message under way
-/// and the output queue, and the messages received ahead.
+/// reads from. After a read that filled them it waits with 16 KiB, and after one that filled those with 64 KiB
+/// more, until a read brings less than 4 KiB: who falls silent after a burst has them kept as long as a call waits
+/// for it. A busy connection further holds what the engine's limits allow, a message under way and the output
+/// queue, and the messages received ahead.
 pub struct WebSocket<S = TcpStream> {
     driver: Arc<Driver<S>>,
     opened: Option<Box<Opened>>,
