@@ -187,22 +187,25 @@ impl<S: Transport> TlsStream<S> {
                 }
             }
         }
-        self.flush(tls)?;
+        // What fails there fails in the next write too, and what arrived is not lost to it.
+        let _ = self.flush(tls);
         Ok(bytes.len() - rest.len())
     }
 
     /// Writes what TLS has to send, without waiting; returns whether that was all.
     fn flush(&self, tls: &mut Tls) -> io::Result<bool> {
-        while tls.connection.wants_write() {
+        let mut has_room = true;
+        while has_room && tls.connection.wants_write() {
             match tls.connection.write_tls(&mut Sink(&self.stream)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => has_room = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        // The stream below may itself keep what it took, as TLS to a proxy does.
+        Ok(self.stream.try_flush()? && has_room)
     }
 }
 

@@ -276,7 +276,9 @@ impl<S: Transport> Driver<S> {
         state = self.take_in_rest(state, input);
         while budget > 0 && state.has_room() && !input.eof && state.end.is_none() {
             drop(state);
-            let received = match self.stream.wait(Interest::READ, Some(Duration::ZERO)) {
+            let ready = self.stream.wait(Interest::READ, Some(Duration::ZERO));
+            let is_there = !matches!(ready, Ok(ready) if !ready.read);
+            let received = match ready {
                 Ok(ready) if ready.read => {
                     if buffer.is_empty() {
                         buffer.resize(LARGE, 0);
@@ -288,7 +290,9 @@ impl<S: Transport> Driver<S> {
             };
             state = self.lock_now();
             match received {
-                Received::Nothing => break,
+                Received::Nothing if !is_there => break,
+                // Not all of a TLS record, or one without data: what follows it may be there.
+                Received::Nothing => budget -= 1,
                 Received::Bytes(n) => budget = budget.saturating_sub(n),
                 Received::Eof | Received::Lost(_) => {}
             }
