@@ -12,4 +12,5 @@ pub mod hep;
 pub mod management;
 pub mod proxy_protocol;
 pub mod sip;
+mod stream;
 pub mod tls_stream;

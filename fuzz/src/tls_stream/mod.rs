@@ -3,7 +3,6 @@
 //! No clock has a say: there are no deadlines that could pass. What TLS draws at random changes no length, and so not
 //! where a fault strikes.
 
-mod identity;
 mod lane;
 mod program;
 mod tap;
@@ -12,7 +11,6 @@ use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Waker};
-use core::time::Duration;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,13 +18,13 @@ use std::task::Wake;
 
 use arbitrary::Arbitrary;
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_core::{Config, Outcome, ServerConfig};
+use ws_core::{Outcome, ServerConfig};
 use ws_smol::{ClientBuilder, TlsStream};
 
-use identity::Identity;
-use lane::{Faults, Faulty, Traffic};
-use program::{Doing, Last, Log, MAX_STEPS, Step};
-use tap::{Seen, Tap};
+use crate::stream::{Doing, Faults, Identity, Last, MAX_STEPS, Seen, settings};
+use lane::{Faulty, Traffic};
+use program::{Log, Step};
+use tap::Tap;
 
 /// What goes on.
 #[derive(Arbitrary, Debug)]
@@ -59,17 +57,6 @@ struct End {
 /// nothing or turns round and round.
 pub fn run(script: Script) {
     Pair::new(script).run();
-}
-
-/// Without a deadline that comes.
-fn settings() -> Config {
-    const NEVER: Duration = Duration::from_secs(1 << 30);
-    let mut config = Config::default();
-    config.opening_handshake_timeout = None;
-    config.message_timeout = None;
-    config.close_timeout = NEVER;
-    config.max_output_len = 6000;
-    config
 }
 
 /// Tells whether a task was woken.

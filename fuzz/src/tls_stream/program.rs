@@ -11,10 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_core::{Kind, Outcome, SendError};
 use ws_smol::{Error, Message, WebSocket};
 
-/// Bytes of a message at most: those of a whole script are fewer than either end receives ahead, so that two ends which
-/// only send do not wait for each other.
-const MAX_LEN: u16 = 2000;
-pub(super) const MAX_STEPS: usize = 24;
+use crate::stream::{self, Doing, Last, MAX_STEPS};
 
 /// One thing that an application does.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -32,28 +29,6 @@ pub(super) enum Step {
     ReadFor(u8),
     /// Taken apart, and put together again.
     Reassemble,
-}
-
-/// The last thing that it does.
-#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Last {
-    Close,
-    /// Starts to close, and reads what still comes.
-    StartClose,
-    ReadToEnd,
-    /// Goes without a word.
-    Drop,
-}
-
-/// What an application waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Doing {
-    #[default]
-    Opening,
-    Reading,
-    /// Something that the engines alone bring to an end.
-    Working,
-    Done,
 }
 
 /// What became of it.
@@ -77,16 +52,8 @@ impl Log {
     }
 }
 
-/// A message that tells its sender, its number and its length.
 fn message(side: usize, number: usize, len: u16, kind: Kind) -> Message {
-    let word = match kind {
-        Kind::Text => format!("{side}/{number} ä€😀 "),
-        Kind::Binary => format!("{side}/{number};"),
-    };
-    let mut text = word.repeat(usize::from(len % MAX_LEN) / word.len() + 1);
-    if len == 0 {
-        text.clear();
-    }
+    let text = stream::text(side, number, len, kind);
     match kind {
         Kind::Text => Message::from(text),
         Kind::Binary => Message::from(text.into_bytes()),

@@ -1,5 +1,3 @@
-//! What a connection reads of its stream and writes to it, above TLS.
-
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::cell::RefCell;
@@ -7,49 +5,8 @@ use std::io;
 use std::rc::Rc;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_core::frame::{Header, Opcode};
 
-/// What went through.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    read: Vec<u8>,
-    written: Vec<u8>,
-    /// The stream ended.
-    pub(super) eof: bool,
-    /// The stream broke.
-    pub(super) broken: bool,
-    /// What we write was ended.
-    pub(super) closed: bool,
-}
-
-impl Seen {
-    /// Whether a Close frame came whole.
-    pub(super) fn read_close(&self) -> bool {
-        has_close(&self.read)
-    }
-
-    /// Whether a Close frame left whole.
-    pub(super) fn written_close(&self) -> bool {
-        has_close(&self.written)
-    }
-}
-
-/// Whether there is a whole Close frame behind a head.
-fn has_close(bytes: &[u8]) -> bool {
-    let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
-    let mut rest = &bytes[head + 4..];
-    while let Ok(Some((header, len))) = Header::parse(rest) {
-        let end = len.saturating_add(usize::try_from(header.len).unwrap());
-        if end > rest.len() {
-            return false;
-        }
-        if header.opcode == Opcode::Close {
-            return true;
-        }
-        rest = &rest[end..];
-    }
-    false
-}
+use crate::stream::Seen;
 
 /// A stream that is watched.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A server's certificate and key, made once, and a client that trusts it.
 #[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) server: Arc<ServerConfig>,
-    pub(super) client: Arc<ClientConfig>,
+pub(crate) struct Identity {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) client: Arc<ClientConfig>,
 }
 
 impl Identity {
-    pub(super) fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static IDENTITY: OnceLock<Identity> = OnceLock::new();
         IDENTITY.get_or_init(Self::new)
     }
