@@ -1,6 +1,7 @@
 //! What the fuzz targets do with their input, and what must hold whatever it is.
 #![forbid(unsafe_code)]
 
+pub mod blocking_stream;
 pub mod client_options;
 pub mod config_file;
 pub mod connection;
