@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use ws_core::{
-    Chunk, ClientRequest, Config, Connection, Delivery, Endpoint, Event, Instant, KeySource, Message, Role, SendBuffer,
-    ServerConfig, mask as masking, utf8 as text,
+    Chunk, ClientRequest, Config, Connection, Delivery, Endpoint, Event, Instant, KeySource, Message, Role,
+    SendBuffer, ServerConfig, mask as masking, utf8 as text,
 };
 
 use crate::floor::BATCH;

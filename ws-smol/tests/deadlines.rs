@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{End, expect, frame, open, open_server, pipe, put, run, server_config};
 use smol::io::AsyncReadExt as _;
 use ws_core::frame::Opcode;
-use ws_core::{Config, Deadline, Outcome, Role, StatusCode};
+use ws_core::{Config, Deadline, Outcome, ProtocolError, Role, Side, StatusCode};
 use ws_smol::{AcceptError, ClientBuilder, ConnectError, Error, WebSocket};
 
 const SHORT: Duration = Duration::from_millis(30);
@@ -95,64 +95,68 @@ fn idle() {
     });
 }
 
-/// What is in force before the change would show: keepalive, and then the end of an idle connection, where the change has a
-/// shorter deadline of the other kind.
-const REPLACED: Duration = Duration::from_secs(1);
-
+/// Were it not for the change, the Ping of the first settings would not be answered in time.
 #[test]
-fn set_while_open() {
+fn an_idle_timeout_set_while_open() {
     run(async {
-        let (mut peer, mut server) =
-            open_server(1000, &config(|config| config.ping_interval = Some(REPLACED)));
+        let first = config(|config| {
+            config.ping_interval = Some(SHORT);
+            config.pong_timeout = SHORT;
+        });
+        let (mut peer, mut server) = open_server(1000, &first);
         let later = config(|config| {
             config.idle_timeout = Some(SHORT);
             config.close_timeout = SHORT;
         });
         server.set_config(&Arc::new(later));
+        assert_eq!(outcome_of(&mut server).await, Outcome::TimedOut(Deadline::Idle));
+        expect(&mut peer, b"\x88\x06\x03\xe9idle").await;
+    });
+}
+
+/// Were it not for the change, the Close frame of the first settings would come in the Ping's place.
+#[test]
+fn a_keepalive_set_while_open() {
+    run(async {
+        let first = config(|config| {
+            config.idle_timeout = Some(SHORT);
+            config.close_timeout = SHORT;
+        });
+        let (mut peer, mut server) = open_server(1000, &first);
+        server.set_config(&Arc::new(config(|config| config.ping_interval = Some(SHORT))));
         let peer = async {
-            // No more than a Ping has either.
-            expect(&mut peer, b"\x88\x06").await;
-            expect(&mut peer, b"\x03\xe9idle").await;
-            peer
+            for _ in 0..2 {
+                let mut ping = [0; 6];
+                peer.read_exact(&mut ping).await.unwrap();
+                assert_eq!(ping[..2], [0x89, 4]);
+                put(&mut peer, &frame(Opcode::Pong, true, &ping[2..])).await;
+            }
+            put(&mut peer, &frame(Opcode::Close, true, b"")).await;
         };
-        let (outcome, _peer) = smol::future::zip(outcome_of(&mut server), peer).await;
-        assert_eq!(outcome, Outcome::TimedOut(Deadline::Idle));
+        let (outcome, ()) = smol::future::zip(outcome_of(&mut server), peer).await;
+        assert_eq!(outcome, Outcome::Clean { initiator: Side::Peer, code: None });
     });
 }
 
 #[test]
-fn a_limit_and_a_keepalive_set_while_open() {
+fn a_limit_set_while_open() {
     run(async {
-        let (mut peer, mut server) =
-            open_server(1000, &config(|config| config.idle_timeout = Some(REPLACED)));
+        let (mut peer, mut server) = open_server(1000, &Config::default());
         put(&mut peer, &frame(Opcode::Binary, true, &[0; 11])).await;
         assert_eq!(server.read().await.unwrap().unwrap().len(), 11, "before the change");
         let later = config(|config| {
-            config.ping_interval = Some(SHORT);
             config.max_message_len = 10;
             config.close_timeout = SHORT;
         });
         server.set_config(&Arc::new(later));
-        let peer = async {
-            let mut ping = [0; 6];
-            peer.read_exact(&mut ping).await.unwrap();
-            assert_eq!(ping[..2], [0x89, 4]);
-            put(&mut peer, &frame(Opcode::Pong, true, &ping[2..])).await;
-            put(&mut peer, &frame(Opcode::Binary, true, &[0; 10])).await;
-            put(&mut peer, &frame(Opcode::Binary, true, &[0; 11])).await;
-            let mut header = [0x89, 4];
-            while header == [0x89, 4] {
-                peer.read_exact(&mut header).await.unwrap();
-                let mut start = vec![0; if header[0] == 0x89 { 4 } else { 2 }];
-                peer.read_exact(&mut start).await.unwrap();
-                assert!(header[0] == 0x89 || (header[0], &start[..]) == (0x88, &1009_u16.to_be_bytes()[..]));
-            }
-        };
-        let server = async {
-            assert_eq!(server.read().await.unwrap().unwrap().len(), 10);
-            assert!(server.read().await.is_err());
-        };
-        smol::future::zip(server, peer).await;
+        put(&mut peer, &frame(Opcode::Binary, true, &[0; 10])).await;
+        put(&mut peer, &frame(Opcode::Binary, true, &[0; 11])).await;
+        assert_eq!(server.read().await.unwrap().unwrap().len(), 10);
+        let error = server.read().await.unwrap_err();
+        assert_eq!(error.outcome(), Some(&Outcome::Failed(ProtocolError::MessageTooLong)));
+        let mut close = [0; 4];
+        peer.read_exact(&mut close).await.unwrap();
+        assert_eq!((close[0], &close[2..]), (0x88, &1009_u16.to_be_bytes()[..]));
     });
 }
 

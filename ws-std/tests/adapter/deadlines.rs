@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use ws_core::frame::Opcode;
-use ws_core::{Deadline, Outcome};
+use ws_core::{Deadline, Outcome, ProtocolError};
 use ws_std::{AcceptError, ClientBuilder, ConnectError, WebSocket};
 
 use crate::common::{
@@ -126,14 +126,11 @@ fn nothing_is_received() {
     });
 }
 
-/// What is in force before the change would show: keepalive, and then the end of an idle connection, where the change has a
-/// shorter deadline of the other kind.
-const REPLACED: Duration = ms(1000);
-
+/// Were it not for the change, the Ping of the first settings would come in the Close frame's place.
 #[test]
-fn a_deadline_set_while_open() {
+fn an_idle_timeout_set_while_open() {
     within(|| {
-        let (mut server, mut raw) = server_and_raw(config(|config| config.ping_interval = Some(REPLACED)));
+        let (mut server, mut raw) = server_and_raw(config(|config| config.ping_interval = Some(SHORT)));
         server.set_config(&Arc::new(config(|config| config.idle_timeout = Some(SHORT))));
         let peer = thread::spawn(move || {
             assert_eq!(raw.receive_close(), 1001);
@@ -145,31 +142,43 @@ fn a_deadline_set_while_open() {
     });
 }
 
+/// Were it not for the change, the Close frame of the first settings would come in the Ping's place.
 #[test]
-fn a_limit_and_a_keepalive_set_while_open() {
+fn a_keepalive_set_while_open() {
     within(|| {
-        let (mut server, mut raw) = server_and_raw(config(|config| config.idle_timeout = Some(REPLACED)));
+        let (mut server, mut raw) = server_and_raw(config(|config| config.idle_timeout = Some(SHORT)));
+        server.set_config(&Arc::new(config(|config| config.ping_interval = Some(SHORT))));
+        let peer = thread::spawn(move || {
+            for _ in 0..2 {
+                let (opcode, data) = raw.receive().unwrap();
+                assert_eq!(opcode, Opcode::Ping);
+                raw.send(Opcode::Pong, &data);
+            }
+            raw.send(Opcode::Close, &[]);
+            let reply = core::iter::from_fn(|| raw.receive()).find(|frame| frame.0 != Opcode::Ping);
+            assert_eq!(reply, Some((Opcode::Close, vec![])));
+        });
+        assert_eq!(server.read().unwrap(), None);
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_limit_set_while_open() {
+    within(|| {
+        let (mut server, mut raw) = server_and_raw(config(|_| {}));
         raw.send(Opcode::Binary, &[0; 11]);
         assert_eq!(server.read().unwrap().unwrap().len(), 11, "before the change");
-        let later = config(|config| {
-            config.ping_interval = Some(SHORT);
-            config.max_message_len = 10;
-        });
-        server.set_config(&Arc::new(later));
-        let peer = thread::spawn(move || {
-            let (opcode, data) = raw.receive().unwrap();
-            assert_eq!(opcode, Opcode::Ping);
-            raw.send(Opcode::Pong, &data);
-            raw.send(Opcode::Binary, &[0; 10]);
-            raw.send(Opcode::Binary, &[0; 11]);
-            let after = core::iter::from_fn(|| raw.receive()).find(|frame| frame.0 != Opcode::Ping).unwrap();
-            assert_eq!((after.0, &after.1[..2]), (Opcode::Close, &1009_u16.to_be_bytes()[..]));
-            raw.send(Opcode::Close, &1009_u16.to_be_bytes());
-            assert_eq!(raw.receive(), None);
-        });
+        server.set_config(&Arc::new(config(|config| config.max_message_len = 10)));
+        raw.send(Opcode::Binary, &[0; 10]);
+        raw.send(Opcode::Binary, &[0; 11]);
         assert_eq!(server.read().unwrap().unwrap().len(), 10);
-        assert!(server.read().is_err());
-        peer.join().unwrap();
+        // Until then, or the close timeout, the server keeps the stream open.
+        raw.stream.shutdown(Shutdown::Write).unwrap();
+        let error = server.read().unwrap_err();
+        assert_eq!(error.outcome(), Some(&Outcome::Failed(ProtocolError::MessageTooLong)));
+        assert_eq!(raw.receive_close(), 1009);
+        assert_eq!(raw.receive(), None);
     });
 }
 
