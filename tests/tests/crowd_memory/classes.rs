@@ -2,6 +2,8 @@
 
 use ws_core::frame::{Header, Opcode};
 
+use crate::server::MAX_OUTPUT_LEN;
+
 pub(crate) const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -57,16 +59,17 @@ pub(crate) fn classes() -> Vec<Class> {
             )
         },
         class(
-            "40 messages of 1,000 bytes to be echoed, and nothing is read",
-            opened(&whole(0x82, &[b'x'; 1000]).repeat(40)),
-            // Received ahead, one being sent, and its frame.
-            (64 << 10) + 2 * 1014 + 2 * 3344,
+            "200 messages of 1,000 bytes to be echoed, and nothing is read",
+            opened(&whole(0x82, &[b'x'; 1000]).repeat(200)),
+            // Received ahead, and what is queued.
+            (64 << 10) + 1000 + 2 * (MAX_OUTPUT_LEN + 3344),
         ),
         Class {
             ends: true,
             ..class(
-                "the same, then a Close",
+                "40 of them, then a Close",
                 opened(&[whole(0x82, &[b'x'; 1000]).repeat(40), whole(0x88, &[])].concat()),
+                // Received ahead, one being sent, and its frame.
                 (64 << 10) + 2 * 1014 + 2 * 3344,
             )
         },

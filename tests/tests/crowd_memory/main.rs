@@ -65,6 +65,9 @@ fn run(adapter: &Adapter) {
             if class.ends {
                 server.expect_ended(more);
             }
+            if crowd.len() == more {
+                server.expect_each(class.bytes.len());
+            }
             // No more of them may wait to be accepted.
             server.resident();
         }
@@ -72,6 +75,7 @@ fn run(adapter: &Adapter) {
             for stream in &mut crowd {
                 server.send(stream, &class.more.0);
             }
+            server.expect_each(class.more.0.len());
             server.resident();
         }
         let grown = usize::try_from(server.resident() - before).unwrap_or(0);

@@ -22,6 +22,8 @@ pub(crate) struct Server {
     address: SocketAddr,
     /// Bytes sent to it.
     sent: u64,
+    /// Bytes sent to it on each connection of the crowd that is complete.
+    each: u64,
     /// Connections that it is to end.
     ended: usize,
 }
@@ -39,7 +41,8 @@ impl Server {
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let address = ([127, 0, 0, 1], 0).into();
-        let mut server = Self { child, input, output: BufReader::new(output), address, sent: 0, ended: 0 };
+        let mut server =
+            Self { child, input, output: BufReader::new(output), address, sent: 0, each: 0, ended: 0 };
         server.address = server.said("serving ").parse().unwrap();
         server
     }
@@ -57,7 +60,7 @@ impl Server {
 
     /// Its memory once it has acted on all that was sent.
     pub(crate) fn resident(&mut self) -> i64 {
-        writeln!(self.input, "{} {}", self.sent, self.ended).unwrap();
+        writeln!(self.input, "{} {} {}", self.sent, self.each, self.ended).unwrap();
         self.said("resident ").parse().unwrap()
     }
 
@@ -76,6 +79,11 @@ impl Server {
         self.ended += connections;
     }
 
+    /// Has it know that so much more was sent on each connection, from the next question on.
+    pub(crate) const fn expect_each(&mut self, bytes: usize) {
+        self.each += bytes as u64;
+    }
+
     pub(crate) fn send(&mut self, stream: &mut TcpStream, bytes: &[u8]) {
         stream.write_all(bytes).unwrap();
         self.sent += bytes.len() as u64;
@@ -89,11 +97,14 @@ impl Drop for Server {
     }
 }
 
+/// What a connection queues.
+pub(crate) const MAX_OUTPUT_LEN: usize = 16 << 10;
+
 /// What a server serves with.
 pub(crate) fn config() -> Arc<ServerConfig> {
     let mut connection = Config::default();
     connection.max_message_len = 1 << 20;
-    connection.max_output_len = 16 << 10;
+    connection.max_output_len = MAX_OUTPUT_LEN;
     // None of them is to end during the test.
     connection.message_timeout = None;
     connection.opening_handshake_timeout = None;
@@ -115,6 +126,8 @@ pub(crate) fn prepare(stream: &TcpStream) {
 pub(crate) struct Question {
     /// Bytes that all connections together received.
     pub(crate) sent: u64,
+    /// Bytes that each connection of the crowd received.
+    each: u64,
     /// Connections that ended.
     pub(crate) ended: usize,
     asked: Instant,
@@ -122,8 +135,19 @@ pub(crate) struct Question {
 
 impl Question {
     pub(crate) fn new(line: &str) -> Self {
-        let (sent, ended) = line.split_once(' ').unwrap();
-        Self { sent: sent.parse().unwrap(), ended: ended.parse().unwrap(), asked: Instant::now() }
+        let mut numbers = line.split(' ');
+        let mut next = || numbers.next().unwrap();
+        Self {
+            sent: next().parse().unwrap(),
+            each: next().parse().unwrap(),
+            ended: next().parse().unwrap(),
+            asked: Instant::now(),
+        }
+    }
+
+    /// How much of what a connection received it leaves where it is, `read` having been read, if it asks for no more.
+    pub(crate) const fn left(&self, read: u64) -> u64 {
+        self.each.saturating_sub(read)
     }
 
     /// Panics when that never happens.

@@ -1,6 +1,6 @@
 //! A server on `ws-smol`: one thread, and a task a connection.
 
-use core::cell::Cell;
+use core::cell::RefCell;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io;
@@ -18,31 +18,68 @@ use crate::server::{self, Question};
 #[test]
 fn each_class_stays_within_the_formula() {
     // Between messages: the state, its task, and what the reactor keeps of the socket.
-    crate::run(&Adapter { serve: "with_smol::serve", idle: 2200, reading: |_| 0 });
+    crate::run(&Adapter { serve: "with_smol::serve", idle: 2200, reading });
+}
+
+/// What the last read brought stays there while messages before it wait.
+const fn reading(came: usize) -> usize {
+    const READ: usize = 64 << 10;
+    if came > READ { READ } else { 0 }
 }
 
 /// What all tasks did.
 #[derive(Default)]
-struct Crowd {
-    /// Bytes read.
-    read: Cell<u64>,
-    ended: Cell<usize>,
+struct Crowd(RefCell<Vec<Progress>>);
+
+/// How far a connection is.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Bytes.
+    read: u64,
+    /// Its last read brought something, so it has not asked for more.
+    is_full: bool,
+    has_ended: bool,
 }
 
-/// A stream that counts what is read of it.
-struct Counted(Async<TcpStream>, Rc<Crowd>);
+impl Crowd {
+    /// Returns how many bytes were read, how many of the question's will not be as things are, and how many connections ended.
+    fn sum(&self, question: &Question) -> (u64, u64, usize) {
+        let each = self.0.borrow();
+        let left = each.iter().filter(|it| it.is_full && !it.has_ended).map(|it| question.left(it.read));
+        let read = each.iter().map(|it| it.read);
+        (read.sum(), left.sum(), each.iter().filter(|it| it.has_ended).count())
+    }
+}
+
+/// A stream that tells what is read of it.
+struct Counted {
+    stream: Async<TcpStream>,
+    crowd: Rc<Crowd>,
+    /// Which connection it is.
+    at: usize,
+}
+
+impl Counted {
+    fn new(stream: Async<TcpStream>, crowd: &Rc<Crowd>) -> Self {
+        let mut all = crowd.0.borrow_mut();
+        all.push(Progress::default());
+        Self { stream, crowd: Rc::clone(crowd), at: all.len() - 1 }
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.1.ended.set(self.1.ended.get() + 1);
+        self.crowd.0.borrow_mut()[self.at].has_ended = true;
     }
 }
 
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.0).poll_read(cx, buf);
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let progress = &mut self.crowd.0.borrow_mut()[self.at];
+        progress.is_full = result.is_ready();
         if let Poll::Ready(Ok(n)) = result {
-            self.1.read.set(self.1.read.get() + n as u64);
+            progress.read += n as u64;
         }
         result
     }
@@ -50,15 +87,15 @@ impl AsyncRead for Counted {
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
+        Pin::new(&mut self.stream).poll_close(cx)
     }
 }
 
@@ -87,7 +124,7 @@ fn serve() {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 server::prepare(stream.get_ref());
-                executor.spawn(echo(Counted(stream, Rc::clone(&crowd)), Arc::clone(&config))).detach();
+                executor.spawn(echo(Counted::new(stream, &crowd), Arc::clone(&config))).detach();
             }
         }
     };
@@ -102,13 +139,17 @@ fn serve() {
             }
             let question = Question::new(str::from_utf8(&line).unwrap());
             line.clear();
-            while crowd.read.get() < question.sent || crowd.ended.get() < question.ended {
-                question.assert_not_stuck(crowd.read.get(), crowd.ended.get());
-                smol::future::yield_now().await;
-            }
-            // What came last has been acted on when all others had their turn.
-            for _ in 0..10_000 {
-                smol::future::yield_now().await;
+            loop {
+                let (read, left, ended) = crowd.sum(&question);
+                question.assert_not_stuck(read, ended);
+                // What came last has been acted on when all others had their turn; who still reads then was not full.
+                for _ in 0..10_000 {
+                    smol::future::yield_now().await;
+                }
+                let is_over = read + left >= question.sent && ended >= question.ended;
+                if is_over && crowd.sum(&question) == (read, left, ended) {
+                    break;
+                }
             }
             server::tell_resident();
         }

@@ -1,6 +1,7 @@
 //! A server on `ws-std`: a thread a connection.
 
 use core::mem;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::io;
@@ -48,8 +49,8 @@ struct State {
     read: u64,
     /// Threads that neither wait for their stream nor were seen to end.
     busy: usize,
-    /// Streams by their descriptors whose threads wait for room alone.
-    full: HashMap<i32, Arc<TcpStream>>,
+    /// What was read of the streams whose threads wait for room alone, by their descriptors.
+    full: HashMap<i32, u64>,
     threads: HashMap<ThreadId, JoinHandle<()>>,
     /// Threads that are done with their stream.
     ending: Vec<ThreadId>,
@@ -62,7 +63,7 @@ impl Crowd {
     }
 
     fn serve(self: &Arc<Self>, stream: TcpStream, config: Arc<ServerConfig>) {
-        let stream = Counted { stream: Arc::new(stream), crowd: Arc::clone(self) };
+        let stream = Counted { stream, crowd: Arc::clone(self), read: AtomicU64::new(0) };
         let mut state = self.lock();
         let thread = thread::Builder::new().stack_size(STACK).spawn(move || echo(stream, &config));
         let thread = thread.expect("the system has one more thread");
@@ -73,7 +74,7 @@ impl Crowd {
     /// Whether all is done that a question is about.
     ///
     /// A read counts its bytes in the same step in which its thread is busy again, so once all were read, who is not
-    /// busy waits for more. Who waits for room alone reads no more, whatever came: that is in its stream still.
+    /// busy waits for more. Who waits for room alone reads no more, whatever came.
     fn is_done(&self, question: &Question) -> bool {
         let mut state = self.lock();
         for id in mem::take(&mut state.ending) {
@@ -84,15 +85,16 @@ impl Crowd {
             state.ended += 1;
         }
         question.assert_not_stuck(state.read, state.ended);
-        let unread = state.full.values().map(|stream| rustix::io::ioctl_fionread(stream).unwrap());
-        state.busy == 0 && state.ended >= question.ended && state.read + unread.sum::<u64>() >= question.sent
+        let left = state.full.values().map(|&read| question.left(read));
+        state.busy == 0 && state.ended >= question.ended && state.read + left.sum::<u64>() >= question.sent
     }
 }
 
 /// A stream that tells what its thread is at.
 struct Counted {
-    stream: Arc<TcpStream>,
+    stream: TcpStream,
     crowd: Arc<Crowd>,
+    read: AtomicU64,
 }
 
 impl Transport for Counted {
@@ -104,15 +106,17 @@ impl Transport for Counted {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.crowd.lock().busy -= 1;
-        let result = Transport::read(&*self.stream, buffer);
+        let result = Transport::read(&self.stream, buffer);
+        let n = *result.as_ref().unwrap_or(&0) as u64;
+        self.read.fetch_add(n, Ordering::Relaxed);
         let mut state = self.crowd.lock();
         state.busy += 1;
-        state.read += *result.as_ref().unwrap_or(&0) as u64;
+        state.read += n;
         result
     }
 
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Transport::set_read_timeout(&*self.stream, timeout)
+        Transport::set_read_timeout(&self.stream, timeout)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -130,7 +134,7 @@ impl Transport for Counted {
             let mut state = self.crowd.lock();
             state.busy -= 1;
             if !interest.read {
-                state.full.insert(descriptor, Arc::clone(&self.stream));
+                state.full.insert(descriptor, self.read.load(Ordering::Relaxed));
             }
         }
         let result = self.stream.wait(interest, timeout);
@@ -145,7 +149,7 @@ impl Transport for Counted {
     }
 
     fn shutdown(&self) {
-        Transport::shutdown(&*self.stream);
+        Transport::shutdown(&self.stream);
     }
 }
 
