@@ -8,10 +8,11 @@ use chacha20::rand_core::{Rng, SeedableRng};
 ///
 /// RFC 6455, section 5.3 asks for keys that nobody can predict, so that a script cannot choose the bytes on
 /// the wire. An adapter seeds one source per client connection from the operating system.
-pub struct KeySource(Source);
+pub struct KeySource(Box<Source>);
 
+#[expect(clippy::large_enum_variant, reason = "it lies in a box, and is the large one outside of tests")]
 enum Source {
-    ChaCha(Box<ChaCha12Rng>),
+    ChaCha(ChaCha12Rng),
     Counter(u32),
 }
 
@@ -20,19 +21,19 @@ impl KeySource {
     /// system's generator, and no seed may be used twice.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        Self(Source::ChaCha(Box::new(ChaCha12Rng::from_seed(seed))))
+        Self(Box::new(Source::ChaCha(ChaCha12Rng::from_seed(seed))))
     }
 
     /// Returns a source that just counts, for tests that must repeat. Never use it on a network.
     #[must_use]
-    pub const fn counter(start: u32) -> Self {
-        Self(Source::Counter(start))
+    pub fn counter(start: u32) -> Self {
+        Self(Box::new(Source::Counter(start)))
     }
 
     /// Returns the next masking key.
     #[inline]
     pub fn next_key(&mut self) -> [u8; 4] {
-        match &mut self.0 {
+        match &mut *self.0 {
             Source::ChaCha(rng) => rng.next_u32().to_ne_bytes(),
             Source::Counter(n) => {
                 *n = n.wrapping_add(1);
@@ -53,7 +54,7 @@ impl KeySource {
 
 impl fmt::Debug for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match *self.0 {
             Source::ChaCha(_) => "KeySource(ChaCha12)",
             Source::Counter(_) => "KeySource(counter)",
         })

@@ -25,6 +25,7 @@ mod send_prepared;
 mod settings;
 mod timer;
 
+#[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
@@ -65,7 +66,7 @@ use timer::{Timer, Timers};
 pub struct Connection {
     config: Arc<Config>,
     /// `Some` in a client, which masks.
-    keys: Option<Box<KeySource>>,
+    keys: Option<KeySource>,
     receiver: Receiver,
     pongs: PendingPongs,
     timers: Timers,
@@ -105,7 +106,7 @@ impl Connection {
     #[must_use]
     pub fn new(role: Role, config: &Arc<Config>, now: Instant, keys: Option<KeySource>) -> Self {
         let keys = match role {
-            Role::Client => Some(Box::new(keys.expect("a client masks what it sends"))),
+            Role::Client => Some(keys.expect("a client masks what it sends")),
             Role::Server => None,
         };
         let mut timers = Timers::new();

@@ -27,12 +27,13 @@ use super::{KEY_LEN, encode};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientRequest {
     secure: bool,
-    /// As in the URL, an IPv6 literal in its brackets.
-    host: String,
     port: u16,
-    /// The value of `Host`: the port left out where it is the default.
-    authority: String,
-    target: String,
+    /// The value of `Host`, the port left out where it is the default; then the request target.
+    ///
+    /// In front there is the host as in the URL, an IPv6 literal in its brackets.
+    location: String,
+    host_len: usize,
+    authority_len: usize,
     /// The value of `Sec-WebSocket-Protocol`; empty for none.
     subprotocols: String,
     require_subprotocol: bool,
@@ -75,23 +76,24 @@ impl ClientRequest {
                 parse_port(digits.as_bytes()).filter(|&port| port != 0).ok_or(ClientRequestError::Port)?
             }
         };
-        let mut target = String::with_capacity(resource.len() + 1);
-        if !resource.starts_with('/') {
-            target.push('/');
-        }
-        target.push_str(resource);
-        let authority = match digits {
-            _ if port == default => host.into(),
+        let mut location = String::with_capacity(authority.len() + resource.len() + 1);
+        match digits {
+            _ if port == default => location.push_str(host),
             // Formatting would cost as much as all the rest.
-            Some(digits) if !digits.starts_with('0') => authority.into(),
-            _ => alloc::format!("{host}:{port}"),
-        };
+            Some(digits) if !digits.starts_with('0') => location.push_str(authority),
+            _ => location = alloc::format!("{host}:{port}"),
+        }
+        let authority_len = location.len();
+        if !resource.starts_with('/') {
+            location.push('/');
+        }
+        location.push_str(resource);
         Ok(Self {
             secure,
-            host: host.into(),
             port,
-            authority,
-            target,
+            location,
+            host_len: host.len(),
+            authority_len,
             subprotocols: String::new(),
             require_subprotocol: false,
             origin: String::new(),
@@ -150,7 +152,8 @@ impl ClientRequest {
     /// Returns the host to connect to: a name to resolve, or an address without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
+        let host = &self.location[..self.host_len];
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
     /// Returns the port to connect to.
@@ -168,13 +171,13 @@ impl ClientRequest {
     /// Returns the request target: path and query.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        &self.location[self.authority_len..]
     }
 
     /// Returns the value of the `Host` header.
     #[must_use]
     pub fn authority(&self) -> &str {
-        &self.authority
+        &self.location[..self.authority_len]
     }
 
     /// Returns the subprotocols offered, in order of preference.
@@ -199,14 +202,14 @@ impl ClientRequest {
         let mut key = [0; KEY_LEN];
         encode(&nonce, &mut key);
         let fields = self.headers.as_bytes();
-        let own = self.target.len() + self.authority.len() + self.subprotocols.len() + self.origin.len();
+        let own = self.location.len() + self.subprotocols.len() + self.origin.len();
         let mut out = Vec::with_capacity(own + fields.len() + extensions.len() + 200);
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         put(&[
             b"GET ",
-            self.target.as_bytes(),
+            self.target().as_bytes(),
             b" HTTP/1.1\r\nHost: ",
-            self.authority.as_bytes(),
+            self.authority().as_bytes(),
             b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ",
             &key,
             b"\r\nSec-WebSocket-Version: 13\r\n",
