@@ -28,8 +28,8 @@ fn configured(role: Role, config: Config) -> Connection {
     Connection::new(role, &Arc::new(config), Instant::EPOCH, keys)
 }
 
-/// A server that reads with a buffer of 64 KiB.
-pub struct Decode {
+/// A server that reads with a buffer of 64 KiB; with `PARTS`, messages are handed out in parts as they arrive.
+pub struct Decode<const PARTS: bool> {
     wire: Wire,
     connection: Connection,
     buffer: Vec<u8>,
@@ -37,21 +37,18 @@ pub struct Decode {
     rest: core::ops::Range<usize>,
 }
 
-impl Decode {
+impl<const PARTS: bool> Decode<PARTS> {
     /// With the default limits and deadlines.
     pub fn new(wire: Wire) -> Self {
-        Self { wire, connection: connection(Role::Server), buffer: vec![0; READ], rest: 0..0 }
-    }
-
-    /// The same, with messages handed out in parts as they arrive.
-    pub fn parts(wire: Wire) -> Self {
         let mut config = Config::default();
-        config.delivery = Delivery::Parts;
-        Self { connection: configured(Role::Server, config), ..Self::new(wire) }
+        if PARTS {
+            config.delivery = Delivery::Parts;
+        }
+        Self { wire, connection: configured(Role::Server, config), buffer: vec![0; READ], rest: 0..0 }
     }
 }
 
-impl Contestant for Decode {
+impl<const PARTS: bool> Contestant for Decode<PARTS> {
     fn run(&mut self, messages: usize, sink: &mut Sink) {
         let end = sink.messages + messages as u64;
         let mut chunk = Chunk::resumed(&mut self.buffer, self.rest.start, self.rest.end);
@@ -60,7 +57,7 @@ impl Contestant for Decode {
             match self.connection.poll_event(Instant::EPOCH, &mut chunk) {
                 Some(Event::Message(Message::Text(text))) => sink.text(&text),
                 Some(Event::Message(Message::Binary(data))) => sink.binary(&data),
-                Some(Event::Part(part)) => sink.part(part.data.as_bytes(), part.last),
+                Some(Event::Part(part)) if PARTS => sink.part(part.data.as_bytes(), part.last),
                 None => {
                     read = self.wire.fetch(&mut self.buffer);
                     chunk = Chunk::new(&mut self.buffer[..read]);

@@ -40,13 +40,14 @@ impl Sink {
     /// Takes in a part of a message, the `last` one perhaps.
     #[inline]
     pub fn part(&mut self, data: &[u8], last: bool) {
+        self.messages += u64::from(last);
         self.bytes += data.len() as u64;
-        if let Some(digest) = self.digest {
-            self.digest_part(digest, data, last);
-        } else if let (Some(first), Some(last)) = (data.first(), data.last()) {
+        if let (Some(first), Some(last)) = (data.first(), data.last()) {
             self.touched ^= first ^ last;
         }
-        self.messages += u64::from(last);
+        if let Some(digest) = self.digest {
+            self.digest_part(digest, data, last);
+        }
     }
 
     #[cold]
@@ -57,6 +58,8 @@ impl Sink {
             digest = fnv(digest, &core::mem::take(&mut self.part).to_le_bytes());
         }
         self.digest = Some(digest);
+        // Where a message is cut is no part of it.
+        self.touched = 0;
     }
 }
 

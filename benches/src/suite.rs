@@ -92,10 +92,10 @@ fn decode(spec: Spec) -> Case {
         }),
         ("memcpy + XOR", "the same, then XORed in place", |w, wire| Box::new(Copy::new(w, wire, true))),
         ("floor", FLOOR, |_, wire| Box::new(Floor::new(wire))),
-        ("ws-core", OURS, |_, wire| Box::new(ours::Decode::new(wire))),
+        ("ws-core", OURS, |_, wire| Box::new(ours::Decode::<false>::new(wire))),
     ];
     if spec.len >= LONG_LEN {
-        lines.push(("ws-core, in parts", PARTS, |_, wire| Box::new(ours::Decode::parts(wire))));
+        lines.push(("ws-core, in parts", PARTS, |_, wire| Box::new(ours::Decode::<true>::new(wire))));
     }
     #[cfg(feature = "peers")]
     lines.extend(crate::peers::decode());
