@@ -69,6 +69,42 @@ impl<const PARTS: bool> Contestant for Decode<PARTS> {
     }
 }
 
+/// A server that sends back what it reads, one write for a read: all that a message costs but for the system.
+pub struct Echo {
+    wire: Wire,
+    connection: Connection,
+    buffer: Vec<u8>,
+    out: SendBuffer,
+}
+
+impl Echo {
+    /// With the default limits and deadlines.
+    pub fn new(wire: Wire) -> Self {
+        Self { wire, connection: connection(Role::Server), buffer: vec![0; READ], out: SendBuffer::new() }
+    }
+}
+
+impl Contestant for Echo {
+    fn run(&mut self, messages: usize, sink: &mut Sink) {
+        let end = sink.messages + messages as u64;
+        while sink.messages < end {
+            let read = self.wire.fetch(&mut self.buffer);
+            let mut chunk = Chunk::new(&mut self.buffer[..read]);
+            while let Some(event) = self.connection.poll_event(Instant::EPOCH, &mut chunk) {
+                let Event::Message(Message::Text(text)) = event else { unreachable!("only texts come") };
+                sink.text(&text);
+                self.connection.send_text(&text, &mut self.out).expect("the connection is open");
+            }
+            if self.connection.poll_transmit(Instant::EPOCH, &mut self.out) {
+                self.wire.write_all(self.out.pending()).expect("the wire takes everything");
+                let all = self.out.len();
+                self.connection.handle_transmitted(Instant::EPOCH, all, &mut self.out);
+            }
+            core::hint::black_box(self.connection.poll_timeout());
+        }
+    }
+}
+
 /// Either role, sending borrowed texts.
 pub struct Encode {
     wire: Wire,

@@ -34,7 +34,7 @@ pub struct Entry {
 
 /// One workload with its contestants.
 pub struct Case {
-    /// Criterion's group: `decode`, `encode`, `deflate`, `handshake`, `mask`, `utf8`.
+    /// Criterion's group, `decode`, `encode`, `deflate`, `handshake`, `mask`, `utf8`; or `echo`.
     pub group: &'static str,
     /// The workload.
     pub name: &'static str,
@@ -57,6 +57,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(encode(client, spec, true));
         cases.push(encode(server, spec, false));
     }
+    cases.extend(workload::echo().into_iter().map(echo));
     #[cfg(feature = "deflate")]
     cases.extend(crate::deflate::cases());
     cases.push(server_handshake());
@@ -147,6 +148,26 @@ fn encode(name: &'static str, spec: Spec, client: bool) -> Case {
     };
     let entries = lines.drain(..).map(entry).collect();
     Case { group: "encode", name, len: spec.len, base: "floor", contains_base: false, entries }
+}
+
+/// What a message costs a server that sends it back; the servers with sockets are in the program `echo`.
+fn echo(spec: Spec) -> Case {
+    let input = input(spec);
+    let (started, checked) = (Rc::clone(&input), input);
+    let entry = Entry {
+        name: "ws-core",
+        does: "all rules and limits, UTF-8, lent and sent back; one write for a read, the next deadline asked for",
+        start: Box::new(move || Box::new(ours::Echo::new(Wire::new(&started.arrivals)))),
+        check: Box::new(move || {
+            let tape = Arc::new(Mutex::new(Vec::new()));
+            let wire = Wire::taped(&checked.arrivals, &tape);
+            ours::Echo::new(wire).run(BATCH, &mut Sink::touching());
+            let tape = tape.lock().expect("no writer panicked");
+            written(&tape, false).is_some_and(|payloads| payloads == checked.payloads)
+        }),
+    };
+    let entries = vec![entry];
+    Case { group: "echo", name: spec.name, len: spec.len, base: "ws-core", contains_base: false, entries }
 }
 
 /// The payloads of the frames in `bytes`, read the plainest way, if each is a final text frame.

@@ -62,7 +62,12 @@ impl Wire {
 
     /// A stream of nothing that appends what is written to `tape`.
     pub fn recording(tape: &Arc<Mutex<Vec<u8>>>) -> Self {
-        Self { output: Output::Record(Arc::clone(tape)), ..Self::new(&Arrivals::at(vec![0], vec![1])) }
+        Self::taped(&Arrivals::at(vec![0], vec![1]), tape)
+    }
+
+    /// A stream that delivers `arrivals` again and again and appends what is written to `tape`.
+    pub fn taped(arrivals: &Arrivals, tape: &Arc<Mutex<Vec<u8>>>) -> Self {
+        Self { output: Output::Record(Arc::clone(tape)), ..Self::new(arrivals) }
     }
 
     /// A stream behind which a server answers one opening handshake.

@@ -90,6 +90,32 @@ pub fn encode() -> Vec<Spec> {
     ]
 }
 
+/// The workloads of the group `echo`: one message in flight, and a batch of them.
+pub fn echo() -> Vec<Spec> {
+    /// What is in front of a masked payload of 16 and of 700 bytes.
+    const HEADERS: [usize; 2] = [6, 8];
+    vec![
+        whole("16 B text, 1 in flight", Kind::Text, sixteen, BATCH, 16, Cut::Parts(1)),
+        whole(
+            "16 B text, 16 in flight",
+            Kind::Text,
+            sixteen,
+            BATCH,
+            16,
+            Cut::Every(BATCH * (HEADERS[0] + 16)),
+        ),
+        whole("700 B SIP text, 1 in flight", Kind::Text, sip, BATCH, 700, Cut::Parts(1)),
+        whole(
+            "700 B SIP text, 16 in flight",
+            Kind::Text,
+            sip,
+            BATCH,
+            700,
+            Cut::Every(BATCH * (HEADERS[1] + 700)),
+        ),
+    ]
+}
+
 /// The workloads of the group `deflate`.
 #[cfg(feature = "deflate")]
 pub fn deflate() -> Vec<Spec> {
