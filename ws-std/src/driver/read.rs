@@ -276,21 +276,19 @@ impl<S: Transport> Driver<S> {
         state = self.take_in_rest(state, input);
         while budget > 0 && state.has_room() && !input.eof && state.end.is_none() {
             drop(state);
-            let ready = self.stream.wait(Interest::READ, Some(Duration::ZERO));
-            let is_there = !matches!(ready, Ok(ready) if !ready.read);
-            let received = match ready {
+            let received = match self.stream.wait(Interest::READ, Some(Duration::ZERO)) {
                 Ok(ready) if ready.read => {
                     if buffer.is_empty() {
                         buffer.resize(LARGE, 0);
                     }
-                    input.read_ready(&self.stream, &mut buffer)
+                    Some(input.read_ready(&self.stream, &mut buffer))
                 }
-                Ok(_) => Received::Nothing,
-                Err(error) => Received::Lost(error),
+                Ok(_) => None,
+                Err(error) => Some(Received::Lost(error)),
             };
             state = self.lock_now();
+            let Some(received) = received else { break };
             match received {
-                Received::Nothing if !is_there => break,
                 // Not all of a TLS record, or one without data: what follows it may be there.
                 Received::Nothing => budget -= 1,
                 Received::Bytes(n) => budget = budget.saturating_sub(n),
