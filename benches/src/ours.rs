@@ -28,6 +28,16 @@ fn configured(role: Role, config: Config) -> Connection {
     Connection::new(role, &Arc::new(config), Instant::EPOCH, keys)
 }
 
+/// Writes what is due.
+#[inline(always)]
+fn transmit(connection: &mut Connection, wire: &mut Wire, out: &mut SendBuffer) {
+    if connection.poll_transmit(Instant::EPOCH, out) {
+        wire.write_all(out.pending()).expect("the wire takes everything");
+        let all = out.len();
+        connection.handle_transmitted(Instant::EPOCH, all, out);
+    }
+}
+
 /// A server that reads with a buffer of 64 KiB; with `PARTS`, messages are handed out in parts as they arrive.
 pub struct Decode<const PARTS: bool> {
     wire: Wire,
@@ -95,11 +105,7 @@ impl Contestant for Echo {
                 sink.text(&text);
                 self.connection.send_text(&text, &mut self.out).expect("the connection is open");
             }
-            if self.connection.poll_transmit(Instant::EPOCH, &mut self.out) {
-                self.wire.write_all(self.out.pending()).expect("the wire takes everything");
-                let all = self.out.len();
-                self.connection.handle_transmitted(Instant::EPOCH, all, &mut self.out);
-            }
+            transmit(&mut self.connection, &mut self.wire, &mut self.out);
             core::hint::black_box(self.connection.poll_timeout());
         }
     }
@@ -131,12 +137,8 @@ impl Contestant for Encode {
         for i in 1..=messages {
             let text = &self.texts[(i - 1) % self.texts.len()];
             self.connection.send_text(text, &mut self.out).expect("the connection is open");
-            if (i % BATCH == 0 || i == messages)
-                && self.connection.poll_transmit(Instant::EPOCH, &mut self.out)
-            {
-                self.wire.write_all(self.out.pending()).expect("the wire takes everything");
-                let all = self.out.len();
-                self.connection.handle_transmitted(Instant::EPOCH, all, &mut self.out);
+            if i % BATCH == 0 || i == messages {
+                transmit(&mut self.connection, &mut self.wire, &mut self.out);
             }
         }
         sink.messages += messages as u64;
