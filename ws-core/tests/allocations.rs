@@ -378,3 +378,35 @@ fn nothing_while_idle() {
     }
     assert!(size_of::<Connection>() <= 256 && size_of::<Endpoint>() <= 256 + 8);
 }
+
+/// Once a thread has done so before, to compress and to decompress a message takes memory for the message alone, whether
+/// what is between two of them is kept with the connection or with the thread.
+#[cfg(feature = "deflate")]
+#[test]
+fn no_buffers_per_compressed_message() {
+    use ws_core::{DeflateConfig, DeflateParams};
+
+    /// What a message gets at least, and what this test itself takes.
+    const MESSAGE: u64 = 1024 + 600;
+    let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    for role in ROLES {
+        for no_context_takeover in [false, true] {
+            let mut params = DeflateParams::default();
+            params.server_no_context_takeover = no_context_takeover;
+            params.client_no_context_takeover = no_context_takeover;
+            let agreed = config(|config| config.deflate = Some(DeflateConfig::default()));
+            let mut conn = connection(role, agreed).with_deflate(params);
+            let mut out = SendBuffer::new();
+            let hello = frame(role, 0xc1, &hello);
+            let mut round = || {
+                assert_eq!(receive(&mut conn, &mut hello.clone()), 1);
+                conn.send_text(&"hello ".repeat(50), &mut out).unwrap();
+                let written = write_all(&mut conn, &mut out);
+                assert!(written < 100, "{written} bytes are not compressed");
+            };
+            round();
+            let info = measure(round);
+            assert!(info.bytes_total < MESSAGE, "{info:?}");
+        }
+    }
+}
