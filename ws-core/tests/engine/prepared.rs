@@ -1,8 +1,8 @@
 //! A message that is framed once and sent over many connections.
 
-use ws_core::{Kind, Message, PreparedMessage, Role, SendError};
+use ws_core::{Kind, Message, PreparedMessage, SendError};
 
-use crate::common::{Frame, ROLES, Subject, binary, config, decode, text};
+use crate::common::{ROLES, Subject, config};
 
 #[test]
 fn the_same_as_if_it_were_sent_as_it_is() {
@@ -51,7 +51,9 @@ fn refused_as_any_other() {
 #[cfg(feature = "deflate")]
 #[test]
 fn compressed_once() {
-    use ws_core::{DeflateConfig, DeflateParams};
+    use ws_core::{DeflateConfig, DeflateParams, Role};
+
+    use crate::common::{Frame, binary, decode, text};
 
     let words = "to whom it may concern; ".repeat(400);
     let prepared = PreparedMessage::deflated(&Message::Text(words.as_str().into()), 6);
