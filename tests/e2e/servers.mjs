@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const WAIT = 30_000; // for a server to do what it is waited for, on a loaded machine
+const POLL = 20; // between two looks at what does not tell by itself
 export const HOST = "127.0.0.1";
 
 const running = new Set();
@@ -131,10 +132,18 @@ export class WsSip {
   }
 }
 
+/** Whether some process has the UDP port of this machine, by what Linux tells of its sockets. */
+function isBound(port) {
+  const own = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const sockets = readFileSync("/proc/net/udp", "utf8").trim().split("\n").slice(1);
+  return sockets.some((socket) => socket.trim().split(/\s+/)[1].endsWith(own));
+}
+
 /** Debian's sipp with a scenario, a user agent over UDP for one call. */
 export class Sipp {
   /** `port` is its own, `options` are sipp's; with a target it calls, without one it is called. */
   constructor(scenario, port, ...options) {
+    this.port = port;
     this.log = join(directory, `${scenario}-${port}.log`);
     const file = fileURLToPath(new URL(`sipp/${scenario}.xml`, import.meta.url));
     this.server = new Server("sipp", "sipp", [
@@ -143,17 +152,27 @@ export class Sipp {
     ]);
   }
 
-  /** Fails unless the scenario went as written; the messages, each with the time it was there. */
+  /** Resolves once it can be called: what came before would be lost, and sipp is slow to start on some machines. */
+  listening() {
+    let timer;
+    const bound = new Promise((resolve) => {
+      timer = setInterval(() => isBound(this.port) && resolve(this), POLL);
+    });
+    const ended = this.server.end.then((end) => Promise.reject(new Error(`sipp ended: ${end}`)));
+    return within(Promise.race([bound, ended]), `sipp on port ${this.port}`).finally(() => clearInterval(timer));
+  }
+
+  /** Fails unless the scenario went as written; the messages, in the order in which they came and went. */
   async messages() {
     const [status] = await within(this.server.end, "the end of sipp");
     const log = readFileSync(this.log, "utf8");
     if (status !== 0) throw new Error(`sipp ended with status ${status}\n${log}`);
-    // The time, `UDP message received [LENGTH] bytes :` or `UDP message sent (LENGTH bytes):`, and the message, all ASCII.
-    const entry = /^(\d[\d-]+ [\d:.]+)\nUDP message (received|sent) [[(](\d+)\D.*\n\n/;
+    // A time, `UDP message received [LENGTH] bytes :` or `UDP message sent (LENGTH bytes):`, and the message, all ASCII.
+    const entry = /^\d[\d-]+ [\d:.]+\nUDP message (received|sent) [[(](\d+)\D.*\n\n/;
     return log.split(/-{20,} (?=\d{4}-)/).slice(1).map((part) => {
-      const [head, time, direction, length] = entry.exec(part);
+      const [head, direction, length] = entry.exec(part);
       const text = part.slice(head.length, head.length + Number(length));
-      return { at: Date.parse(time.replace(" ", "T")), isReceived: direction === "received", text };
+      return { isReceived: direction === "received", text };
     });
   }
 }

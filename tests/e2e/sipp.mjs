@@ -12,20 +12,16 @@ import { HOST, Kamailio, Sipp, WsSip, freePort, within } from "./servers.mjs";
 
 const [program] = process.argv.slice(2);
 const DOMAIN = "edge.example";
-const EARLY = 250; // milliseconds: T1 is 500, and sipp may have been late to see the first
+// Of one request in a scenario of sipp's, whose longest pause is 1.8 s: three at 0, 0.5 and 1.5 s, and one more where sipp is
+// late. The times themselves are not held against anybody here: sipp may be late to see a request. The unit tests have them.
+const MOST = 4;
 
-/** The times at which a request came, which must have been the same each time. */
-function requests(messages, method) {
+/** How often a request came, which must have been the same each time, and not as often as without a pause. */
+function count(messages, method) {
   const came = messages.filter(({ isReceived, text }) => isReceived && text.startsWith(`${method} `));
   for (const { text } of came) same(text, came[0].text, `${method} that came again`);
-  return came.map(({ at }) => at);
-}
-
-function spaced(times, what) {
-  for (let i = 1; i < times.length; i++) {
-    const pause = times[i] - times[i - 1];
-    if (pause < EARLY) throw new Error(`${what} came again after ${pause} ms`);
-  }
+  if (came.length > MOST) throw new Error(`${method} came ${came.length} times`);
+  return came.length;
 }
 
 async function calls(from, target) {
@@ -46,27 +42,27 @@ const edge = await new WsSip("edge", program, "--upstream", upstream, "--mi-http
 await edge.connected();
 const alice = await client(`sip:alice@${DOMAIN}`, edge.url);
 
+let again = 0;
 await check("INVITE and BYE come again until they are answered", async () => {
-  const sipp = new Sipp("answers", port);
+  const sipp = await new Sipp("answers", port).listening();
   await calls(alice, `sip:sipp@${DOMAIN}`);
   const messages = await sipp.messages();
   for (const method of ["INVITE", "BYE"]) {
-    const times = requests(messages, method);
-    if (times.length < 2) throw new Error(`${method} came ${times.length} times`);
-    spaced(times, method);
+    const times = count(messages, method);
+    if (times < 2) throw new Error(`${method} came ${times} times`);
+    again += times - 1;
   }
   // The browser's side is reliable: it answers each 200 that comes, and there was one at least.
-  if (requests(messages, "ACK").length < 1) throw new Error("no ACK");
+  if (count(messages, "ACK") < 1) throw new Error("no ACK");
 });
 
 await check("an answer that comes again gets its ACK again, from the edge", async () => {
-  const sipp = new Sipp("declines", port);
+  const sipp = await new Sipp("declines", port).listening();
   const { answered } = invite(alice, `sip:sipp@${DOMAIN}`);
   same(await within(answered, "an answer"), 486, "answer to the INVITE");
   const before = alice.received.length;
-  const messages = await sipp.messages();
-  const acks = requests(messages, "ACK");
-  if (acks.length < 3) throw new Error(`only ${acks.length} ACKs`);
+  const acks = count(await sipp.messages(), "ACK");
+  if (acks < 2) throw new Error(`only ${acks} ACKs`);
   same(alice.received.length - before, 0, "further messages to the client");
 });
 
@@ -94,8 +90,8 @@ await check("sipp calls; an INVITE that comes again goes no further", async () =
 });
 
 await check("the edge counted what it sent again", async () => {
-  const count = await retransmissions(edge);
-  if (count < 4) throw new Error(`only ${count}`);
+  const counted = await retransmissions(edge);
+  if (counted < again) throw new Error(`${counted}, and sipp saw ${again}`);
 });
 
 const kamailio = await new Kamailio().start();
@@ -106,9 +102,9 @@ same(await register(bob), 200, "registration of bob");
 
 await check("through Kamailio: a call to sipp", async () => {
   const own = await freePort();
-  const sipp = new Sipp("answers", own);
+  const sipp = await new Sipp("answers", own).listening();
   await calls(bob, `sip:sipp@${HOST}:${own}`);
-  spaced(requests(await sipp.messages(), "BYE"), "BYE");
+  if (count(await sipp.messages(), "BYE") < 2) throw new Error("BYE came once");
 });
 
 await check("through Kamailio: a call from sipp", async () => {
