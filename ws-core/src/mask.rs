@@ -1,8 +1,12 @@
 //! Masking (RFC 6455, section 5.3): the same operation masks and unmasks.
 
+use alloc::vec::Vec;
+
 /// From this length on, wider vectors gain more than it costs to choose and align them.
-#[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
 const WIDE_LEN: usize = 512;
+
+/// What is copied at a time, a multiple of 4: repeating the key that often costs less than it gains.
+const COPY_LEN: usize = 1024;
 
 /// XORs `bytes` in place with `key`, starting with the key's first byte.
 ///
@@ -35,7 +39,37 @@ fn apply_wide(bytes: &mut [u8], key: [u8; 4]) {
     );
 }
 
-/// The same in strides of `N` bytes, a multiple of 16, for which the compiler takes vectors.
+/// Appends `bytes`, XORed with `key`, to `data`: what is long is read once and written once.
+pub(crate) fn append(data: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) {
+    if bytes.len() < WIDE_LEN {
+        let len = data.len();
+        data.extend_from_slice(bytes);
+        return apply_blocks::<64>(&mut data[len..], key);
+    }
+    #[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
+    {
+        use fearless_simd::{Level, Simd};
+
+        if let Some(avx2) = Level::new().as_avx2() {
+            return avx2.vectorize(
+                #[inline(always)]
+                || append_strides(data, bytes, key),
+            );
+        }
+    }
+    append_strides(data, bytes, key);
+}
+
+/// The same by pairs of bytes, for which the compiler takes vectors.
+#[inline(always)]
+fn append_strides(data: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) {
+    let keys = [key; COPY_LEN / 4];
+    for stride in bytes.chunks(COPY_LEN) {
+        data.extend(stride.iter().zip(keys.as_flattened()).map(|(byte, key)| byte ^ key));
+    }
+}
+
+/// XORs in place in strides of `N` bytes, a multiple of 16, for which the compiler takes vectors.
 #[inline(always)]
 fn apply_blocks<const N: usize>(bytes: &mut [u8], key: [u8; 4]) {
     let word = widen(key);

@@ -336,11 +336,15 @@ impl Connection {
         };
         if n > 0 {
             receiver.assembly.reserve(n, hint, declared);
-            for stride in chunk.rest_mut()[..n].chunks_mut(STRIDE_LEN) {
-                if let Some(key) = receiver.key {
-                    mask::apply(stride, key);
+            if let (Assembly::Binary(data), Some(key)) = (&mut receiver.assembly, receiver.key) {
+                mask::append(data, &chunk.rest()[..n], key);
+            } else {
+                for stride in chunk.rest_mut()[..n].chunks_mut(STRIDE_LEN) {
+                    if let Some(key) = receiver.key {
+                        mask::apply(stride, key);
+                    }
+                    receiver.assembly.push(stride, &mut receiver.incomplete)?;
                 }
-                receiver.assembly.push(stride, &mut receiver.incomplete)?;
             }
             chunk.skip(n);
             receiver.pass(n);
