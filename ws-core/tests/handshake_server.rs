@@ -54,6 +54,11 @@ fn methods_other_than_get_are_405() {
         let bytes = good(&[]).replacen("GET", method, 1);
         check(&config, &bytes, RequestError::Method, "405 Method Not Allowed", "Allow: GET\r\n");
     }
+    // The forms of a target that only these have (RFC 9112, section 3.2), and not with GET.
+    for start in ["OPTIONS *", "CONNECT sip.example:443", "CONNECT [2001:db8::1]:80"] {
+        let bytes = good(&[]).replacen("GET /chat", start, 1);
+        check(&config, &bytes, RequestError::Method, "405 Method Not Allowed", "Allow: GET\r\n");
+    }
     config.plain_requests = true;
     let bytes = good(&["Content-Length: 5"]).replacen("GET", "POST", 1);
     check(&config, &bytes, RequestError::Method, "405 Method Not Allowed", "Allow: GET, HEAD\r\n");

@@ -222,7 +222,7 @@ fn request_line(line: &[u8]) -> Result<StartLine, HeadError> {
     let Some((b' ', rest)) = line[method_end..].split_first() else { return Err(HeadError::StartLine) };
     let Some(target_len) = memchr(b' ', rest) else { return Err(HeadError::StartLine) };
     let (target, version) = (&rest[..target_len], &rest[target_len + 1..]);
-    if method_end == 0 || !is_target(target) {
+    if method_end == 0 || !is_target(&line[..method_end], target) {
         return Err(HeadError::StartLine);
     }
     if minor_version(version)? == 0 {
@@ -231,11 +231,15 @@ fn request_line(line: &[u8]) -> Result<StartLine, HeadError> {
     Ok(StartLine::Request { method_end: offset(method_end), target_end: offset(method_end + 1 + target_len) })
 }
 
-/// RFC 9112, section 3.2: a path, or an absolute URI. Neither a fragment nor anything but visible ASCII.
-fn is_target(target: &[u8]) -> bool {
+/// RFC 9112, section 3.2: a path, or an absolute URI; for two methods, which are refused as such, the forms that only they
+/// have. Neither a fragment nor anything but visible ASCII.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
     is_visible(target)
         && memchr(b'#', target).is_none()
-        && (target.starts_with(b"/") || authority_of(target).is_some_and(|(host, _)| !host.is_empty()))
+        && (target.starts_with(b"/")
+            || authority_of(target).is_some_and(|(host, _)| !host.is_empty())
+            || method == b"OPTIONS" && target == b"*"
+            || method == b"CONNECT" && !target.is_empty() && memchr(b'/', target).is_none())
 }
 
 /// Splits an absolute URI into its authority and what follows.
