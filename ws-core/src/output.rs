@@ -126,11 +126,12 @@ impl SendBuffer {
         }
     }
 
-    /// Queues bytes that are not frames, before anything else.
+    /// Queues bytes that are not frames, before anything else, of which nothing has left.
     pub(crate) fn append_opaque(&mut self, bytes: &[u8]) {
-        debug_assert!(self.is_empty());
-        reserve(&mut self.data, bytes.len());
+        let frames = mem::take(&mut self.data);
+        reserve(&mut self.data, bytes.len() + frames.len());
         self.data.extend_from_slice(bytes);
+        self.data.extend_from_slice(&frames);
         self.boundary = bytes.len();
     }
 
@@ -206,7 +207,8 @@ impl SendBuffer {
         }
     }
 
-    /// Takes the whole content out, for tests and for transports that take all at once.
+    /// Takes the whole content out, for tests and for transports that take all at once: then tell the connection with
+    /// `handle_transmitted` that nothing is left, zero bytes of the empty buffer.
     #[must_use]
     pub fn take(&mut self) -> Bytes {
         mem::take(self).into_bytes()

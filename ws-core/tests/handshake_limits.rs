@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use handshake_support::{ACCEPT, Driven, KEY, NOW, cuts};
 use ws_core::{
-    Accept, Chunk, ClientHandshake, ClientRequest, Config, Deadline, Endpoint, Event, HeadError, Instant,
-    KeySource, Outcome, ProtocolError, RequestError, Response, ResponseFault, SendBuffer, ServerConfig,
-    ServerHandshake,
+    Accept, Chunk, ClientHandshake, ClientRequest, Config, Connection, Deadline, Endpoint, Event, HeadError,
+    Instant, KeySource, Outcome, ProtocolError, RequestError, Response, ResponseFault, Role, SendBuffer,
+    ServerConfig, ServerHandshake,
 };
 
 /// What follows from the first nonce of `KeySource::counter(0)`.
@@ -370,15 +370,19 @@ fn each_machine_alone() {
     assert!(matches!(server.poll_event(NOW, &mut chunk), Some(Event::Open(_))));
     assert!(server.is_open() && server.poll_event(NOW, &mut chunk).is_none());
     assert_eq!(chunk.rest(), b"behind the request");
+    // What is queued before the response is asked for leaves behind it.
+    let mut early = Connection::new(Role::Server, &Arc::default(), NOW, None);
+    early.send_text("early", &mut from_server).unwrap();
+    early.ping(b"", &mut from_server).unwrap();
     assert!(server.poll_transmit(&mut from_server) && !server.is_write_closed());
     assert_eq!(server.poll_timeout(), None);
     assert_eq!(server.into_leftover(), b"");
 
-    let mut bytes = [&from_server.take()[..], b"behind the response"].concat();
+    let mut bytes = [&from_server.into_bytes()[..], b"behind the response"].concat();
     let mut chunk = Chunk::new(&mut bytes);
     assert!(matches!(client.poll_event(NOW, &mut chunk), Some(Event::Open(_))));
     assert!(client.is_open() && client.poll_event(NOW, &mut chunk).is_none());
-    assert_eq!(chunk.rest(), b"behind the response");
+    assert_eq!(chunk.rest(), b"\x89\0\x81\x05earlybehind the response");
     assert_eq!(client.poll_timeout(), None);
 }
 
