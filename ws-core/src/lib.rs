@@ -65,7 +65,8 @@
 //! # What a caller may rely on
 //!
 //! - However the input is cut into chunks, the events are the same, but for
-//!   [`max_message_chunks`](Config::max_message_chunks).
+//!   [`max_message_chunks`](Config::max_message_chunks). With [`Delivery::Parts`] the parts are what has arrived; together
+//!   they are the same message, of which a fault leaves what came in the chunks before it.
 //! - When [`poll_event`](Endpoint::poll_event) returns `None`, every byte of the chunk was taken in: its memory is
 //!   free for the next read, of whichever connection.
 //! - [`Event::Closed`] comes exactly once, is the last event, and tells how the connection ended.

@@ -7,7 +7,8 @@ use crate::{Config, Instant};
 impl Connection {
     /// Puts other limits and deadlines in force: stricter ones until a peer has logged in, say, and wider ones then.
     ///
-    /// - Limits and leniencies hold from the next frame on; a frame that has begun is received as it was let in.
+    /// - Limits and leniencies hold from the next frame on; a frame that has begun is received as it was let in. What comes out
+    ///   of a compressed frame is measured by the limit in force.
     /// - `idle_timeout` and `ping_interval` run anew from `now` if they changed; a Ping that waits for its Pong keeps its
     ///   deadline.
     /// - The other deadlines that run are kept, or ended if they are `None` now.
