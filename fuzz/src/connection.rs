@@ -12,7 +12,7 @@ use ws_core::{
 };
 
 /// What the docs of `Connection` allow the engine to queue beyond the cap.
-const ENGINE_FRAMES: usize = 3344;
+const ENGINE_FRAMES: usize = 3358;
 const MAX_OUTPUT: usize = 4096;
 
 /// What happens to a connection, in order.

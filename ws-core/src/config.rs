@@ -61,7 +61,7 @@ pub struct Config {
     pub message_timeout: Option<Duration>,
     /// Without a byte received. Default `None`. Beyond: 1001.
     pub idle_timeout: Option<Duration>,
-    /// Between keepalive Pings. Default `None`: no keepalive.
+    /// From a Pong, or the start, to the next keepalive Ping. Default `None`: no keepalive.
     pub ping_interval: Option<Duration>,
     /// From a keepalive Ping to its Pong. Default 20 s. Beyond, the connection counts as lost.
     pub pong_timeout: Duration,
@@ -70,9 +70,10 @@ pub struct Config {
     /// While output is pending, without a byte accepted by the transport. Default `None`. Beyond, the
     /// connection counts as lost.
     pub send_timeout: Option<Duration>,
-    /// Bytes queued for sending and not yet taken by the transport. Default 16 MiB. A send call that would
-    /// exceed it, its header taken as the longest there is (14 bytes), is refused; the Pongs, keepalive Pings
-    /// and Close frames of the engine still fit.
+    /// Bytes queued for sending and not yet taken by the transport. Default 16 MiB. A send call whose payload would exceed it
+    /// is refused; its header, of 14 bytes at most, does not count before it is queued, so that a message of this length can
+    /// be sent when nothing waits. The Pongs, keepalive Pings and Close frames of the engine still fit. A payload that is
+    /// compressed on the way counts before, in full; one that cannot be compressed takes up to an eighth more, and 64 bytes.
     pub max_output_len: usize,
     /// As a server, accept frames without a mask. Default false: 1002 (RFC 6455, section 5.1).
     pub accept_unmasked: bool,

@@ -48,21 +48,21 @@ pub(crate) fn classes() -> Vec<Class> {
         class(
             "3,000 Pings, and nothing is read",
             opened(&whole(0x89, b"12345678").repeat(3000)),
-            1024 + 2 * 3344,
+            1024 + 2 * 3358,
         ),
         Class {
             more: (whole(0x89, &[b'p'; 125]).repeat(30), 20),
             ..class(
                 "30 Pings of 125 bytes, twenty times over, and nothing is read",
                 opened(&[]),
-                1024 + 2 * 3344,
+                1024 + 2 * 3358,
             )
         },
         class(
             "200 messages of 1,000 bytes to be echoed, and nothing is read",
             opened(&whole(0x82, &[b'x'; 1000]).repeat(200)),
             // Received ahead, and what is queued.
-            (64 << 10) + 1000 + 2 * (MAX_OUTPUT_LEN + 3344),
+            (64 << 10) + 1000 + 2 * (MAX_OUTPUT_LEN + 3358),
         ),
         Class {
             ends: true,
@@ -70,7 +70,7 @@ pub(crate) fn classes() -> Vec<Class> {
                 "40 of them, then a Close",
                 opened(&[whole(0x82, &[b'x'; 1000]).repeat(40), whole(0x88, &[])].concat()),
                 // Received ahead, one being sent, and its frame.
-                (64 << 10) + 2 * 1014 + 2 * 3344,
+                (64 << 10) + 2 * 1014 + 2 * 3358,
             )
         },
     ]

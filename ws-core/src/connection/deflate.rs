@@ -1,6 +1,5 @@
 use super::Connection;
 use super::send::State;
-use crate::deflate::max_deflated_len;
 use crate::frame::{COMPRESSED, Header, Opcode};
 use crate::{DeflateConfig, Kind, SendBuffer, SendError};
 
@@ -50,7 +49,7 @@ impl Connection {
         out: &mut SendBuffer,
     ) -> Result<(), SendError> {
         // What went through the compressor cannot be taken back.
-        self.check_fits(max_deflated_len(data.len()), out)?;
+        self.check_fits(data.len(), out)?;
         let config = self.config.deflate.unwrap_or_default();
         let Some(deflate) = &mut self.deflate else { return Err(SendError::Closing) };
         let payload = deflate.deflate(config.level, data, last);

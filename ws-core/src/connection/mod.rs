@@ -54,10 +54,10 @@ use timer::{Timer, Timers};
 ///   what was received of it, or what was received and the chunk at hand, or 1,024; none with
 ///   [`Delivery::Parts`](crate::Delivery::Parts);
 /// - 136 for a control frame that the end of a chunk cut, and 1,024 for Pings that are not answered yet;
-/// - `2 * (max_output_len + 3,344)` for the output: what the application queued, the Pongs to a flood of Pings,
+/// - `2 * (max_output_len + 3,358)` for the output: what the application queued, the Pongs to a flood of Pings,
 ///   a keepalive Ping and Close frames. Pings of the application that wait take twice their length on top.
 ///
-/// Where permessage-deflate was agreed on, 300 more, and for the compression what `DeflateConfig` says. What comes out
+/// Where permessage-deflate was agreed on, 300 more, an eighth of `max_output_len` twice, and for the compression what `DeflateConfig` says. What comes out
 /// of a compressed message counts as received.
 ///
 /// Nothing is reserved for lengths that are only declared, but for those 1,024 bytes once the payload has begun.

@@ -33,10 +33,11 @@ impl State {
     }
 }
 
-/// Whether a frame with so long a payload may be queued.
+/// Whether a frame with so long a payload may be queued. Its header may exceed the cap, and so may what compressing adds:
+/// else a message that was let in could be too long to be sent back.
 #[inline]
 pub(super) fn check_fits(max: usize, payload_len: usize, out: &SendBuffer) -> Result<(), SendError> {
-    let len = payload_len.saturating_add(MAX_HEADER_LEN).saturating_add(out.len());
+    let len = payload_len.saturating_add(out.len());
     if len > max { Err(SendError::OutputFull) } else { Ok(()) }
 }
 
@@ -66,7 +67,9 @@ impl Connection {
         self.send_message(Opcode::Binary, data, out)
     }
 
-    /// Appends a part of a message as a frame of its own; `last` ends the message. A text may be cut anywhere.
+    /// Appends a part of a message as a frame of its own; `last` ends the message. A text may be cut anywhere, also inside a
+    /// code point; the parts are not looked at, so it is the caller's to see to it that together they are UTF-8. A peer fails
+    /// the connection (1007) if they are not.
     ///
     /// Control frames go in between by themselves; other messages cannot until the last part was sent.
     ///

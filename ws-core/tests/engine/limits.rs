@@ -162,11 +162,11 @@ fn output_cap() {
         let limited = config(|config| config.max_output_len = 1000);
         let mut subject = Subject::new(role, limited);
         let (conn, out) = (&mut subject.conn, &mut subject.out);
-        assert_eq!(conn.send_binary(&[0; 1000 - HEADER + 1], out), Err(SendError::OutputFull));
-        assert_eq!(conn.send_part(Kind::Text, &[b'a'; 1000], false, out), Err(SendError::OutputFull));
+        assert_eq!(conn.send_binary(&[0; 1001], out), Err(SendError::OutputFull));
+        assert_eq!(conn.send_part(Kind::Text, &[b'a'; 1001], false, out), Err(SendError::OutputFull));
         assert!(out.is_empty());
-        conn.send_binary(&[0; 1000 - HEADER], out).unwrap();
-        assert!(out.len() <= 1000);
+        conn.send_binary(&[0; 1000], out).unwrap();
+        assert!(out.len() <= 1000 + HEADER);
         assert_eq!(conn.send_text("x", out), Err(SendError::OutputFull));
 
         // The refused part started no message.
@@ -190,15 +190,15 @@ fn control_frames_fit_a_full_output() {
             config.ping_interval = Some(Duration::from_secs(1));
         });
         let mut subject = Subject::new(role, limited);
-        subject.conn.send_binary(&[0; 486], &mut subject.out).unwrap();
+        subject.conn.send_binary(&[0; 500], &mut subject.out).unwrap();
         let mut bytes = subject.sent_bytes(1);
         subject.receive(&[Frame::ping([b'p'; 125])]);
         subject.wait(Duration::from_secs(1));
         bytes.extend(subject.sent_bytes(0));
         let reason = "r".repeat(123);
         subject.conn.close(subject.now, Some(StatusCode::NORMAL), &reason, &mut subject.out).unwrap();
-        // What the docs of Connection promise: the cap and three control frames of the engine.
-        assert!(subject.out.len() <= 500 + 2 * (6 + 125) + 6 + 4);
+        // What the docs of Connection promise: the cap, a header, and three control frames of the engine.
+        assert!(subject.out.len() <= 500 + 14 + 2 * (6 + 125) + 6 + 4);
         bytes.extend(subject.sent_bytes(usize::MAX));
         let opcodes: Vec<_> = decode(&bytes).into_iter().map(|frame| frame.opcode).collect();
         assert_eq!(opcodes, [2, 10, 9, 8]);
@@ -220,7 +220,7 @@ fn pings_of_the_application_stop_at_the_cap() {
             assert!(sent < 100);
         };
         assert_eq!(error, SendError::OutputFull);
-        assert!(subject.out.len() <= 1000);
+        assert!(subject.out.len() <= 1014);
         assert_eq!(subject.sent().len(), sent);
         subject.conn.ping(b"", &mut subject.out).unwrap();
     }

@@ -34,7 +34,7 @@ fn the_same_as_if_it_were_sent_as_it_is() {
 fn refused_as_any_other() {
     let prepared = PreparedMessage::new(&Message::Binary(vec![0; 200].into()));
     for role in ROLES {
-        let mut subject = Subject::new(role, config(|config| config.max_output_len = 200 + 13));
+        let mut subject = Subject::new(role, config(|config| config.max_output_len = 200 - 1));
         assert_eq!(subject.conn.send_prepared(&prepared, &mut subject.out), Err(SendError::OutputFull));
         assert!(subject.out.is_empty());
         subject.conn.send_part(Kind::Text, b"a", false, &mut subject.out).unwrap();

@@ -117,13 +117,30 @@ fn in_the_middle() {
     let now = subject.now;
     let small = config(|config| config.max_output_len = 100);
     subject.conn.set_config(now, &Arc::new(small));
-    let refused = subject.conn.send_part(Kind::Text, &[b'x'; 80], true, &mut subject.out);
+    let refused = subject.conn.send_part(Kind::Text, &[b'x'; 101], true, &mut subject.out);
     assert_eq!(refused, Err(SendError::OutputFull));
     subject.conn.set_config(now, &Arc::new(Config::default()));
     subject.conn.send_part(Kind::Text, b"one two", true, &mut subject.out).unwrap();
     let frames = sent(&mut subject);
     let payload: Vec<u8> = frames.iter().flat_map(|frame| frame.payload.clone()).collect();
     assert_eq!(decompressed(&[payload]), b"one one two");
+}
+
+/// The longest message that is let in can be sent back, also where compressing it makes it longer; more cannot.
+#[test]
+fn an_echo_always_fits() {
+    const LEN: usize = 70_000;
+    let mut settings = eager();
+    (settings.max_message_len, settings.max_output_len) = (LEN, LEN);
+    let noise = Rng::new(5).bytes(LEN);
+    for data in [vec![b'a'; LEN], noise] {
+        let mut subject = Subject::deflating(Role::Server, settings.clone(), DeflateParams::default());
+        subject.conn.send_binary(&data, &mut subject.out).unwrap();
+        assert!(subject.out.len() <= LEN + LEN / 8 + 64 + 14);
+        assert_eq!(decompressed(&[sent(&mut subject).remove(0).payload]), data);
+        let longer = [&data[..], b"a"].concat();
+        assert_eq!(subject.conn.send_binary(&longer, &mut subject.out), Err(SendError::OutputFull));
+    }
 }
 
 /// With 8 window bits nothing is referred to, as the library has no window that small; it is still compressed.

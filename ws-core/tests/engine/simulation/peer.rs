@@ -3,8 +3,8 @@ use ws_core::{Accept, Chunk, CloseFrame, Endpoint, Event, Instant, Kind, Outcome
 use super::app::App;
 use crate::common::{End, Read, Rng, Wire, ms};
 
-/// A Pong, a keepalive Ping and a Close frame of the engine may wait beyond the cap.
-const CONTROL_FRAMES: usize = (6 + 125) + (6 + 4) + (6 + 125);
+/// A header, and a Pong, a keepalive Ping and a Close frame of the engine may wait beyond the cap.
+const BEYOND: usize = 14 + (6 + 125) + (6 + 4) + (6 + 125);
 
 /// One endpoint, its application and what came of both.
 pub(super) struct Peer {
@@ -167,8 +167,7 @@ impl Peer {
 
     fn write(&mut self, now: Instant, outbound: &mut Wire) {
         while self.endpoint.poll_transmit(now, &mut self.out) {
-            let most =
-                self.endpoint.config().max_output_len + CONTROL_FRAMES + 500 * usize::from(!self.is_open);
+            let most = self.endpoint.config().max_output_len + BEYOND + 500 * usize::from(!self.is_open);
             assert!(self.out.len() <= most, "{} bytes wait", self.out.len());
             assert!(!self.is_shut || self.endpoint.is_closed(), "frames after the last");
             let pending = self.out.pending().len();
