@@ -128,11 +128,13 @@ impl SendBuffer {
 
     /// Queues bytes that are not frames, before anything else, of which nothing has left.
     pub(crate) fn append_opaque(&mut self, bytes: &[u8]) {
-        let frames = mem::take(&mut self.data);
-        reserve(&mut self.data, bytes.len() + frames.len());
-        self.data.extend_from_slice(bytes);
-        self.data.extend_from_slice(&frames);
         self.boundary = bytes.len();
+        if !self.data.is_empty() {
+            self.data = [bytes, &self.data].concat().as_slice().into();
+            return;
+        }
+        reserve(&mut self.data, bytes.len());
+        self.data.extend_from_slice(bytes);
     }
 
     /// Queues a control frame, before the data.
