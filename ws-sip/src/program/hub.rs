@@ -12,7 +12,8 @@ use ws_sip::proxy::{Action, FlowInfo, Proxy};
 use ws_sip::sip::Received;
 use ws_sip::{FlowId, Handle};
 
-use super::log::{Level, Log};
+use super::log::Log;
+use super::report::report_refused;
 
 /// What workers tell before they wait for the hub to keep up.
 const QUEUE_LEN: usize = 1024;
@@ -79,7 +80,7 @@ impl Hub {
                 // The worker has seen that it is one.
                 let Ok(Received::Sip(message)) = Received::parse(&bytes) else { return };
                 if let Err(refused) = self.proxy.handle_sip(now, flow, &message) {
-                    self.log.write(Level::Warn, "message-refused", &[("flow", &flow), ("error", &refused)]);
+                    report_refused(flow, refused, self.log);
                 }
             }
             Told::Users(users) => {

@@ -3,7 +3,8 @@
 use core::fmt::Display;
 
 use ws_core::Outcome;
-use ws_sip::{FlowEvent, NotOpened};
+use ws_sip::proxy::Refused;
+use ws_sip::{FlowEvent, FlowId, NotOpened};
 
 use super::log::{Level, Log};
 
@@ -63,6 +64,13 @@ pub(crate) fn report(event: &FlowEvent<'_>, log: Log) {
         }
         _ => {}
     }
+}
+
+/// Logs that the proxy, or the edge, dropped or refused a message.
+pub(crate) fn report_refused(flow: FlowId, refused: Refused, log: Log) {
+    // A client goes on after its user was taken from the file, and a stranger may send any number.
+    let level = if refused == Refused::UnprovenAck { Level::Debug } else { Level::Warn };
+    log.write(level, "message-refused", &[("flow", &flow), ("error", &refused)]);
 }
 
 /// What ends by the peer's fault deserves a look, an ordinary end does not.

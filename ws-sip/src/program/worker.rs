@@ -11,7 +11,7 @@ use super::log::{Level, Log};
 use super::manage::Questions;
 use super::page;
 use super::reload::Reload;
-use super::report::report;
+use super::report::{report, report_refused};
 
 pub(crate) struct Worker {
     pub(crate) transport: Transport,
@@ -54,7 +54,7 @@ fn handle(core: &mut Core, flows: &mut Flows, event: &FlowEvent<'_>, log: Log) {
     match event {
         FlowEvent::Message { flow, message, .. } => {
             if let Err(refused) = core.handle_sip(now, *flow, message) {
-                log.write(Level::Warn, "message-refused", &[("flow", flow), ("error", &refused)]);
+                report_refused(*flow, refused, log);
             }
         }
         FlowEvent::Http { flow, ends, request } => {

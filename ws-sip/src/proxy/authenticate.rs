@@ -11,7 +11,8 @@ use crate::sip::{Header, Method, SipUri, StartLine, append};
 impl Proxy {
     /// Lets only users of `authenticator` register and send requests, each under its own name.
     ///
-    /// A user proves itself once a flow: what it sends over it then is believed. OPTIONS is answered to anybody.
+    /// A user proves itself once a flow: what it sends over it then is believed. OPTIONS is answered to anybody. An
+    /// ACK, which cannot be challenged, is dropped unless it may pass.
     pub fn set_authenticator(&mut self, authenticator: Option<Authenticator>) {
         self.authenticator = authenticator;
     }
@@ -32,16 +33,11 @@ impl Proxy {
         if request.method == Method::Options && request.uri.user.is_none() {
             return Ok(true);
         }
-        let proven = self.proven.get(&request.flow).map_or(&[][..], |users| users);
-        // In a dialog From may be whoever was called; that it is open shows that the flow was let in.
-        if !is_register && request.found.to.tag().is_some() && !proven.is_empty() {
+        if !is_register && self.is_believed(request) {
             return Ok(true);
         }
         let claimed = if is_register { request.found.to.uri } else { request.found.from.uri };
         let claimed = SipUri::parse(claimed).ok().and_then(|uri| uri.user).unwrap_or_default();
-        if !is_register && proven.iter().any(|user| user.as_bytes() == claimed) {
-            return Ok(true);
-        }
         let StartLine::Request { token, .. } = request.message.start_line() else { return Ok(false) };
         let (Ok(method), Ok(uri)) = (core::str::from_utf8(token), core::str::from_utf8(request.raw_uri))
         else {
@@ -51,8 +47,9 @@ impl Proxy {
         let values = request.message.all(header).map(|field| request.message.value_of(field));
         let is_stale = match auth.check(now, &Claim { flow: request.flow, method, uri }, values) {
             Verdict::User(user) if user.as_bytes() == claimed => {
+                let proven = self.proven.entry(request.flow).or_default();
                 if !proven.contains(&user) {
-                    self.proven.entry(request.flow).or_default().push(user);
+                    proven.push(user);
                 }
                 return Ok(true);
             }
@@ -73,6 +70,23 @@ impl Proxy {
             }
         });
         Ok(false)
+    }
+
+    /// Whether a request comes over a flow on which who sends it was proven before.
+    fn is_believed(&self, request: &Request<'_, '_>) -> bool {
+        let proven = self.proven.get(&request.flow).map_or(&[][..], |users| users);
+        // In a dialog From may be whoever was called; that it is open shows that the flow was let in.
+        if request.found.to.tag().is_some() && !proven.is_empty() {
+            return true;
+        }
+        let claimed = SipUri::parse(request.found.from.uri).ok().and_then(|uri| uri.user).unwrap_or_default();
+        proven.iter().any(|user| user.as_bytes() == claimed)
+    }
+
+    /// Whether an ACK that would be forwarded may pass. There is no response to it, so no challenge either: the
+    /// request that it belongs to has proven its flow.
+    pub(super) fn is_proven_ack(&self, request: &Request<'_, '_>) -> bool {
+        self.authenticator.is_none() || self.is_believed(request)
     }
 
     /// What was proven goes with the flow.

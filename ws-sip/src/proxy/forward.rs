@@ -4,7 +4,7 @@ use super::names::ViaBranch;
 use super::request::{Outcome, Request, refuse};
 use super::route::{Destination, Route, Target};
 use super::transaction::{Branch, BranchState, Phase, Transaction};
-use super::{Proxy, transaction::Local};
+use super::{Proxy, Refused, transaction::Local};
 use crate::flow::{FlowId, FlowToken};
 use crate::sip::{Editor, Header, Method, NameAddr, ReplyHead, Via, append, write_received};
 use core::hash::{Hash as _, Hasher as _};
@@ -88,7 +88,7 @@ impl Proxy {
 
     /// ACK has no transaction of its own: that to a 2xx is forwarded, that to another response ends here
     /// (RFC 3261 section 17.1.1.3).
-    pub(super) fn handle_ack(&mut self, now: Duration, request: &Request<'_, '_>) {
+    pub(super) fn handle_ack(&mut self, now: Duration, request: &Request<'_, '_>) -> Result<(), Refused> {
         let key = self.server_key(request, true);
         if let Some(id) = self.transactions.id_of_key(key) {
             let phase = self.transactions.get(id).map(|transaction| transaction.phase);
@@ -98,10 +98,14 @@ impl Proxy {
                 self.end(id, &transaction);
             }
             if !matches!(phase, Some(Phase::Accepted { .. })) {
-                return;
+                return Ok(());
             }
         } else if request.found.to.tag().is_some_and(|tag| self.tags.is_own(tag)) {
-            return;
+            return Ok(());
+        }
+        if !self.is_proven_ack(request) {
+            self.stats.unproven_acks += 1;
+            return Err(Refused::UnprovenAck);
         }
         let hops = request.found.max_forwards.unwrap_or(DEFAULT_MAX_FORWARDS);
         let digest = self.digest(request);
@@ -109,15 +113,16 @@ impl Proxy {
             Ok(Destination::Forward(route)) if hops > 0 && !self.is_loop(request, digest) => route,
             _ => {
                 self.stats.stray_acks += 1;
-                return;
+                return Ok(());
             }
         };
-        let Some(target) = route.targets.first() else { return };
+        let Some(target) = route.targets.first() else { return Ok(()) };
         let id = self.transactions.next_id();
         let via = self.via_branch(id, 0, digest);
         let bytes = self.rewrite(request, &route, target, via, hops - 1, None);
         self.send(target.flow, bytes);
         self.stats.forwarded_requests += 1;
+        Ok(())
     }
 
     fn check_load(&mut self, flow: FlowId, len: usize) -> Outcome {

@@ -124,6 +124,8 @@ pub enum Refused {
     Malformed(Fault),
     /// It is a response to nothing that was sent on its flow.
     StrayResponse,
+    /// It is an ACK of somebody who has proven nothing: see [`Proxy::set_authenticator`].
+    UnprovenAck,
 }
 
 impl fmt::Display for Refused {
@@ -133,6 +135,7 @@ impl fmt::Display for Refused {
             Self::NotSip(error) => write!(f, "not a sip message: {error}"),
             Self::Malformed(fault) => write!(f, "malformed sip message: {fault}"),
             Self::StrayResponse => f.write_str("response without a request"),
+            Self::UnprovenAck => f.write_str("ack of somebody who has proven nothing"),
         }
     }
 }

@@ -69,10 +69,7 @@ impl Proxy {
         };
         let request = Request { flow, info, message, method, raw_uri, uri, found };
         let outcome = match method {
-            Method::Ack => {
-                self.handle_ack(now, &request);
-                Ok(())
-            }
+            Method::Ack => return self.handle_ack(now, &request),
             Method::Cancel => self.handle_cancel(now, &request),
             _ => self.serve_authenticated(now, &request),
         };

@@ -36,6 +36,8 @@ pub struct Stats {
     pub repeated_requests: u64,
     /// ACKs that lead nowhere, and were dropped.
     pub stray_acks: u64,
+    /// ACKs of somebody who has proven nothing, which were dropped.
+    pub unproven_acks: u64,
     /// Loops found.
     pub loops: u64,
     /// Requests refused because of a limit on transactions.

@@ -1,7 +1,9 @@
 //! Digest authentication, where there is a users file.
 
+use super::ua::SDP;
 use super::*;
 use crate::auth::{Authenticator, answer};
+use crate::proxy::Refused;
 
 fn guarded() -> Net {
     let mut net = Net::new();
@@ -87,4 +89,95 @@ fn who_is_known_calls_under_its_own_name_alone() {
     net.send(fresh.flow, options);
     fresh.expect(&mut net, 200);
     net.quiet();
+}
+
+/// An INVITE as a whole call, over the flows that the user agents have.
+fn call(net: &mut Net, caller: &mut Ua, callee: &Ua, name: &str) -> (Dialog, Dialog) {
+    let mut dialog = caller.to(name);
+    dialog.target = callee.aor();
+    caller.send(net, "INVITE", &mut dialog, SDP);
+    caller.expect(net, 100);
+    let invite = callee.incoming(net, "INVITE");
+    callee.reply(net, &invite, "200 OK");
+    dialog.confirm(&caller.expect(net, 200));
+    caller.send(net, "ACK", &mut dialog, "");
+    callee.incoming(net, "ACK");
+    net.quiet();
+    (dialog, callee.dialog_of(&invite))
+}
+
+/// RFC 3261 section 22.1: an ACK cannot be challenged.
+#[test]
+fn an_ack_of_a_stranger_is_dropped() {
+    let mut net = guarded();
+    let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+    let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    let mut dialog = alice.to(&bob.aor());
+    // The challenge is acknowledged and that is the end of it.
+    alice.send(&mut net, "INVITE", &mut dialog, SDP);
+    let challenged = alice.expect(&mut net, 407);
+    let mut challenge = dialog.clone();
+    challenge.confirm_tag(&challenged);
+    alice.send(&mut net, "ACK", &mut challenge, "");
+    assert_eq!(net.proxy.stats().unproven_acks, 0);
+    let stray = alice.request("ACK", "stray", &dialog, "injected");
+    assert_eq!(net.try_send(alice.flow, &stray), Err(Refused::UnprovenAck));
+    let tagged = stray.replace("To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=x");
+    assert_eq!(net.try_send(alice.flow, tagged), Err(Refused::UnprovenAck));
+    assert_eq!(net.proxy.stats().unproven_acks, 2);
+    net.quiet();
+
+    // The credentials of an INVITE prove its flow, so that its ACKs pass: that to a 2xx, and that to a refusal,
+    // which ends here.
+    let answer = answer(challenged.all("Proxy-Authenticate")[0], "alice", "secret", "INVITE", &bob.aor());
+    let invite = alice.request("INVITE", "proven", &dialog, SDP);
+    net.send(alice.flow, invite.replacen("\r\n", &format!("\r\nProxy-Authorization: {answer}\r\n"), 1));
+    alice.expect(&mut net, 100);
+    let invite = bob.incoming(&mut net, "INVITE");
+    bob.reply(&mut net, &invite, "486 Busy Here");
+    bob.incoming(&mut net, "ACK");
+    let busy = alice.expect(&mut net, 486);
+    dialog.confirm_tag(&busy);
+    net.send(alice.flow, alice.request("ACK", "proven", &dialog, ""));
+    assert_eq!(net.proxy.transactions(), 0);
+    net.quiet();
+    let bob_aor = bob.aor();
+    let (mut to_bob, _) = call(&mut net, &mut alice, &bob, &bob_aor);
+    assert_eq!(net.proxy.stats().unproven_acks, 2);
+
+    // A stranger that knows all of a call is a stranger still.
+    let mut mallory = Ua::new(&mut net, "alice", Stack::JsSip);
+    mallory.host = alice.host.clone();
+    assert!(net.try_send(mallory.flow, mallory.request("ACK", "late", &to_bob, "")).is_err());
+    mallory.send(&mut net, "BYE", &mut to_bob, "");
+    mallory.expect(&mut net, 407);
+    net.settle();
+}
+
+/// A CANCEL belongs to an INVITE of its own flow (RFC 3261 section 9.2), so that it needs no proof.
+#[test]
+fn a_cancel_of_a_stranger_ends_no_call() {
+    let mut net = guarded();
+    let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+    let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+    assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    let dialog = alice.to(&bob.aor());
+    net.send(alice.flow, alice.request("INVITE", "one", &dialog, SDP));
+    alice.expect(&mut net, 100);
+    let invite = bob.incoming(&mut net, "INVITE");
+    bob.reply(&mut net, &invite, "180 Ringing");
+    alice.expect(&mut net, 180);
+    let cancel = alice.request("CANCEL", "one", &dialog, "");
+    let mut mallory = Ua::new(&mut net, "alice", Stack::JsSip);
+    mallory.host = alice.host.clone();
+    net.send(mallory.flow, &cancel);
+    mallory.expect(&mut net, 481);
+    net.quiet();
+    net.send(alice.flow, cancel);
+    alice.expect(&mut net, 200);
+    bob.incoming(&mut net, "CANCEL");
+    net.close(bob.flow);
+    alice.expect(&mut net, 487);
 }

@@ -291,6 +291,11 @@ impl Ua {
 }
 
 impl Dialog {
+    /// What the ACK to a response other than 2xx says.
+    pub(super) fn confirm_tag(&mut self, response: &Text) {
+        self.remote = response.one("To").to_owned();
+    }
+
     /// The dialog of a caller, once a response with a To tag came.
     pub(super) fn confirm(&mut self, response: &Text) {
         self.remote = response.one("To").to_owned();
