@@ -8,11 +8,16 @@ use crate::auth::{Authenticator, Claim, Verdict};
 use crate::flow::FlowId;
 use crate::sip::{Header, Method, SipUri, StartLine, append};
 
+/// The parameter of our Record-Route URIs that holds a seal.
+pub(super) const CALLEE: &str = "callee";
+
 impl Proxy {
-    /// Lets only users of `authenticator` register and send requests, each under its own name.
+    /// Lets only users of `authenticator` register and send requests, each under its own name in one of the domains
+    /// that are served.
     ///
-    /// A user proves itself once a flow: what it sends over it then is believed. OPTIONS is answered to anybody. An
-    /// ACK, which cannot be challenged, is dropped unless it may pass.
+    /// A user proves itself once a flow: what it sends over it then under that name is believed. In a dialog a callee
+    /// may also use the name under which it was called, to nobody but who called it so. OPTIONS is answered to
+    /// anybody. An ACK, which cannot be challenged, is dropped unless it may pass.
     pub fn set_authenticator(&mut self, authenticator: Option<Authenticator>) {
         self.authenticator = authenticator;
     }
@@ -33,11 +38,15 @@ impl Proxy {
         if request.method == Method::Options && request.uri.user.is_none() {
             return Ok(true);
         }
-        if !is_register && self.is_believed(request) {
+        if !is_register && self.is_believed(now, request) {
             return Ok(true);
         }
-        let claimed = if is_register { request.found.to.uri } else { request.found.from.uri };
-        let claimed = SipUri::parse(claimed).ok().and_then(|uri| uri.user).unwrap_or_default();
+        let claimed = if is_register {
+            SipUri::parse(request.found.to.uri).ok().and_then(|uri| uri.user)
+        } else {
+            self.user_in_from(request)
+        };
+        let is_claimed = |user: &str| claimed == Some(user.as_bytes());
         let StartLine::Request { token, .. } = request.message.start_line() else { return Ok(false) };
         let (Ok(method), Ok(uri)) = (core::str::from_utf8(token), core::str::from_utf8(request.raw_uri))
         else {
@@ -46,7 +55,7 @@ impl Proxy {
         let header = if is_register { Header::Authorization } else { Header::ProxyAuthorization };
         let values = request.message.all(header).map(|field| request.message.value_of(field));
         let is_stale = match auth.check(now, &Claim { flow: request.flow, method, uri }, values) {
-            Verdict::User(user) if user.as_bytes() == claimed => {
+            Verdict::User(user) if is_claimed(&user) || !is_register && self.is_as_called(now, request) => {
                 let proven = self.proven.entry(request.flow).or_default();
                 if !proven.contains(&user) {
                     proven.push(user);
@@ -73,20 +82,42 @@ impl Proxy {
     }
 
     /// Whether a request comes over a flow on which who sends it was proven before.
-    fn is_believed(&self, request: &Request<'_, '_>) -> bool {
-        let proven = self.proven.get(&request.flow).map_or(&[][..], |users| users);
-        // In a dialog From may be whoever was called; that it is open shows that the flow was let in.
-        if request.found.to.tag().is_some() && !proven.is_empty() {
-            return true;
-        }
-        let claimed = SipUri::parse(request.found.from.uri).ok().and_then(|uri| uri.user).unwrap_or_default();
-        proven.iter().any(|user| user.as_bytes() == claimed)
+    fn is_believed(&self, now: Duration, request: &Request<'_, '_>) -> bool {
+        let Some(proven) = self.proven.get(&request.flow).filter(|users| !users.is_empty()) else {
+            return false;
+        };
+        let claimed = self.user_in_from(request);
+        proven.iter().any(|user| claimed == Some(user.as_bytes())) || self.is_as_called(now, request)
+    }
+
+    /// The user of ours that From names.
+    fn user_in_from<'a>(&self, request: &Request<'_, 'a>) -> Option<&'a [u8]> {
+        SipUri::parse(request.found.from.uri).ok().filter(|uri| self.serves(uri.at.host))?.user
+    }
+
+    /// Whether a request in a dialog has in From what the other side wrote into To, and goes to that side: a caller
+    /// may have meant another than the one who took the call (RFC 3261 section 12.1.1).
+    fn is_as_called(&self, now: Duration, request: &Request<'_, '_>) -> bool {
+        let Some(auth) = &self.authenticator else { return false };
+        request.found.to.tag().is_some()
+            && self.sealed_route(now, request).is_some_and(|(flow, seal)| {
+                auth.is_seal(seal, flow, request.found.call_id, &name_of(request.found.from.uri))
+            })
+    }
+
+    /// The parameter of the Record-Route URI that a callee will use: by it the callee is known under the name by
+    /// which it was called. Empty where nobody must prove who he is.
+    pub(super) fn callee_param(&self, request: &Request<'_, '_>) -> String {
+        self.authenticator.as_ref().map_or_else(String::new, |auth| {
+            let name = name_of(request.found.to.uri);
+            format!(";{CALLEE}={}", auth.seal(request.flow, request.found.call_id, &name))
+        })
     }
 
     /// Whether an ACK that would be forwarded may pass. There is no response to it, so no challenge either: the
     /// request that it belongs to has proven its flow.
-    pub(super) fn is_proven_ack(&self, request: &Request<'_, '_>) -> bool {
-        self.authenticator.is_none() || self.is_believed(request)
+    pub(super) fn is_proven_ack(&self, now: Duration, request: &Request<'_, '_>) -> bool {
+        self.authenticator.is_none() || self.is_believed(now, request)
     }
 
     /// What was proven goes with the flow.
@@ -98,4 +129,14 @@ impl Proxy {
     pub(super) fn serve_authenticated(&mut self, now: Duration, request: &Request<'_, '_>) -> Outcome {
         if self.is_authenticated(now, request)? { self.serve(now, request) } else { Ok(()) }
     }
+}
+
+/// What a URI in From or To says, however it is spelled.
+fn name_of(uri: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(64);
+    match SipUri::parse(uri) {
+        Ok(uri) => uri.write_aor(&mut name),
+        Err(_) => name.extend_from_slice(uri),
+    }
+    name
 }

@@ -103,7 +103,7 @@ impl Proxy {
         } else if request.found.to.tag().is_some_and(|tag| self.tags.is_own(tag)) {
             return Ok(());
         }
-        if !self.is_proven_ack(request) {
+        if !self.is_proven_ack(now, request) {
             self.stats.unproven_acks += 1;
             return Err(Refused::UnprovenAck);
         }
@@ -160,12 +160,16 @@ impl Proxy {
         editor.add_on_top(|out| self.write_via(out, target.flow, via));
         if request.method.forms_dialog() {
             // The side that reads them from the top sends to the last: each side's route ends at the other's flow.
-            for flow in [target.flow, request.flow] {
+            let callee = self.callee_param(request);
+            for (flow, param) in [(target.flow, ""), (request.flow, callee.as_str())] {
                 let scheme = if request.uri.secure { "sips" } else { "sip" };
                 let token = FlowToken::new(self.epoch, flow);
                 let host = &self.config.host;
                 editor.add_on_top(|out| {
-                    append(out, format_args!("Record-Route: <{scheme}:{token}@{host};transport=ws;lr>"))
+                    append(
+                        out,
+                        format_args!("Record-Route: <{scheme}:{token}@{host};transport=ws;lr{param}>"),
+                    )
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! Where a request goes (RFC 3261 sections 16.4 and 16.5).
 
 use super::Proxy;
+use super::authenticate::CALLEE;
 use super::request::{Request, refuse};
 use super::transaction::Local;
 use crate::flow::{FlowId, FlowToken};
@@ -42,6 +43,8 @@ struct Routes<'a> {
     own: usize,
     /// The flow of the last token of ours: `Some(None)` when the token is from an earlier run.
     flow: Option<Option<FlowId>>,
+    /// What stands beside that token: see [`Proxy::sealed_route`].
+    seal: Option<&'a [u8]>,
     /// Whether values for others follow ours.
     has_more: bool,
     /// The Request-URI, as it was before a strict router.
@@ -114,10 +117,28 @@ impl Proxy {
         }
     }
 
+    /// The flow that a token of ours sends a request to, and the seal beside the token.
+    pub(super) fn sealed_route<'a>(
+        &self,
+        now: Duration,
+        request: &Request<'_, 'a>,
+    ) -> Option<(FlowId, &'a [u8])> {
+        let routes = self.read_routes(request).ok()?;
+        let (flow, seal) = (routes.flow??, routes.seal?);
+        // A GRUU, or a contact that came back, leads elsewhere.
+        match self.route(now, request).ok()? {
+            Destination::Forward(route) if route.targets.iter().all(|target| target.flow == flow) => {
+                Some((flow, seal))
+            }
+            _ => None,
+        }
+    }
+
     fn read_routes<'a>(&self, request: &Request<'_, 'a>) -> Result<Routes<'a>, Local> {
         let bad = |_: ValueError| Local { status: 400, reason: "Bad Route" };
         let message = request.message;
-        let mut routes = Routes { own: 0, flow: None, has_more: false, uri: request.uri, strict_uri: None };
+        let mut routes =
+            Routes { own: 0, flow: None, seal: None, has_more: false, uri: request.uri, strict_uri: None };
         let mut others = usize::MAX;
         // 16.4: a strict router has put our Record-Route URI into the Request-URI and moved that to the end.
         if self.is_own(&request.uri.at)
@@ -136,7 +157,10 @@ impl Proxy {
             let uri = SipUri::parse(addr.uri).map_err(bad)?;
             let is_own = self.is_own(&uri.at);
             match uri.user.and_then(FlowToken::parse).filter(|_| is_own) {
-                Some(token) => routes.flow = Some(token.flow(self.epoch)),
+                Some(token) => {
+                    routes.flow = Some(token.flow(self.epoch));
+                    routes.seal = uri.param(CALLEE).and_then(|param| param.value);
+                }
                 // A client's preloaded Route names the server by whatever name it was reached.
                 None if is_own || routes.flow.is_none() && self.serves(uri.at.host) => {}
                 None => {

@@ -3,10 +3,14 @@
 use super::ua::SDP;
 use super::*;
 use crate::auth::{Authenticator, answer};
-use crate::proxy::Refused;
+use crate::proxy::{Config, Refused};
 
 fn guarded() -> Net {
-    let mut net = Net::new();
+    guarded_in(|_| {})
+}
+
+fn guarded_in(change: impl FnOnce(&mut Config)) -> Net {
+    let mut net = Net::with(change);
     let users = "alice::secret\nbob::hidden".parse().unwrap();
     net.proxy.set_authenticator(Some(Authenticator::new(users, "example.com", &[9; 32])));
     net
@@ -15,7 +19,7 @@ fn guarded() -> Net {
 /// Registers as the browsers' stacks do: without credentials, and again with them.
 #[track_caller]
 fn register(net: &mut Net, ua: &mut Ua, password: &str) -> u16 {
-    let contact = format!("Contact: <{}>;expires=600\r\n", ua.contact);
+    let contact = format!("Contact: <{}>;+sip.instance=\"<{}>\";expires=600\r\n", ua.contact, ua.instance);
     let refused = ua.register_with(net, &contact);
     assert_eq!(refused.status(), 401);
     let challenges = refused.all("WWW-Authenticate");
@@ -180,4 +184,129 @@ fn a_cancel_of_a_stranger_ends_no_call() {
     bob.incoming(&mut net, "CANCEL");
     net.close(bob.flow);
     alice.expect(&mut net, 487);
+}
+
+/// RFC 3261 section 22.3: a To tag or another domain makes no name one's own.
+#[test]
+fn a_to_tag_lets_nobody_take_anothers_name() {
+    let mut net = guarded_in(|config| config.domains = vec!["example.com".to_owned()]);
+    let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+    let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+    assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    let dialog = alice.to(&bob.aor());
+    let own = alice.request("MESSAGE", "one", &dialog, "x");
+    let tagged = own.replace("To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=x");
+    for forged in ["sip:carol@example.com", "sip:alice@other.org", "sip:anonymous@anonymous.invalid"] {
+        for message in [&own, &tagged] {
+            let message = message.replace("<sip:alice@example.com>;tag", &format!("<{forged}>;tag"));
+            net.send(alice.flow, &message);
+            let challenge = alice.expect(&mut net, 407);
+            let challenge = challenge.all("Proxy-Authenticate")[0];
+            let credentials = answer(challenge, "alice", "secret", "MESSAGE", &bob.aor());
+            let line = format!("\r\nProxy-Authorization: {credentials}\r\n");
+            net.send(alice.flow, message.replacen("\r\n", &line, 1));
+            alice.expect(&mut net, 403);
+            let ack = message.replacen("MESSAGE ", "ACK ", 1).replace(" MESSAGE\r\n", " ACK\r\n");
+            assert_eq!(net.try_send(alice.flow, ack), Err(Refused::UnprovenAck));
+        }
+    }
+    // Its own name is its own in any spelling of the domain, and in any place of a dialog.
+    for (branch, name) in [("2", "sip:alice@EXAMPLE.com"), ("3", "sips:alice@proxy.example.com")] {
+        let message = tagged.replace("<sip:alice@example.com>;tag", &format!("<{name}>;tag"));
+        net.send(alice.flow, message.replace("branch=z9hG4bKone", &format!("branch=z9hG4bK{branch}")));
+        let message = bob.incoming(&mut net, "MESSAGE");
+        bob.reply(&mut net, &message, "200 OK");
+        alice.expect(&mut net, 200);
+    }
+    net.quiet();
+}
+
+/// RFC 3261 section 12.1.1: in a dialog From is what To was in the INVITE, and a caller may have meant another than the
+/// one who took the call.
+#[test]
+fn a_callee_answers_to_the_name_it_was_called_by() {
+    let mut net = guarded();
+    let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+    let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+    assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    for name in ["sip:carol@Example.com;x=y", "tel:+358", "sip:bob@example.com"] {
+        let (mut to_bob, mut to_alice) = call(&mut net, &mut alice, &bob, name);
+        for method in ["INFO", "MESSAGE", "REFER", "NOTIFY", "INVITE", "BYE"] {
+            for is_caller in [true, false] {
+                let (from, to, dialog) = match is_caller {
+                    true => (&mut alice, &bob, &mut to_bob),
+                    false => (&mut bob, &alice, &mut to_alice),
+                };
+                from.send(&mut net, method, dialog, "");
+                if method == "INVITE" {
+                    from.expect(&mut net, 100);
+                }
+                let request = to.incoming(&mut net, method);
+                to.reply(&mut net, &request, "200 OK");
+                from.expect(&mut net, 200);
+                if method == "INVITE" {
+                    from.send(&mut net, "ACK", dialog, "");
+                    to.incoming(&mut net, "ACK");
+                }
+                net.quiet();
+            }
+        }
+    }
+    assert_eq!(net.proxy.stats().unproven_acks, 0);
+
+    // After a reconnect the callee proves itself again, by its own password.
+    let (_, mut to_alice) = call(&mut net, &mut alice, &bob, "sip:carol@example.com");
+    let mut back = Ua::new(&mut net, "bob", Stack::SipJs);
+    back.send(&mut net, "BYE", &mut to_alice, "");
+    let challenge = back.expect(&mut net, 407);
+    let credentials =
+        answer(challenge.all("Proxy-Authenticate")[0], "bob", "hidden", "BYE", &to_alice.target);
+    let bye = back.request("BYE", "again", &to_alice, "");
+    net.send(back.flow, bye.replacen("\r\n", &format!("\r\nProxy-Authorization: {credentials}\r\n"), 1));
+    let bye = alice.incoming(&mut net, "BYE");
+    alice.reply(&mut net, &bye, "200 OK");
+    back.expect(&mut net, 200);
+}
+
+/// What a callee may say to its caller is worth nothing elsewhere, though the caller has seen all of it.
+#[test]
+fn a_caller_takes_no_name_that_it_called() {
+    let mut net = guarded();
+    let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+    let mut bob = Ua::new(&mut net, "bob", Stack::JsSip);
+    assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    let (mut dialog, _) = call(&mut net, &mut alice, &bob, "sip:carol@example.com");
+    let gruu = format!("sip:bob@example.com;gr={}", bob.instance);
+    let reversed: Vec<_> = dialog.route.iter().rev().cloned().collect();
+    assert!(reversed[1].contains(";callee=") && !reversed[0].contains(";callee="));
+    let number_of = |ua: &Ua| format!("-{:x}@", ua.flow.0);
+    let unsealed = reversed[1].replace(";callee=", ";callee=A");
+    // The own route, the callee's, the callee's with another contact, seal or token.
+    for (index, (target, route)) in [
+        (&bob.contact, &dialog.route),
+        (&gruu, &reversed),
+        (&bob.contact, &vec![unsealed]),
+        (&bob.contact, &vec![reversed[1].replace(&number_of(&alice), &number_of(&bob))]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut forged = dialog.clone();
+        (forged.target, forged.route) = (target.clone(), route.clone());
+        let request = alice.request("MESSAGE", &format!("forged{index}"), &forged, "x");
+        net.send(alice.flow, request.replace("<sip:alice@example.com>;tag", "<sip:carol@example.com>;tag"));
+        alice.expect(&mut net, 407);
+    }
+    // Nor over another flow once its own, to which all of it leads, is closed.
+    let mut back = Ua::new(&mut net, "alice", Stack::JsSip);
+    assert_eq!(register(&mut net, &mut back, "secret"), 200);
+    net.close(alice.flow);
+    (dialog.target, dialog.route) = (bob.contact.clone(), reversed);
+    let request = back.request("MESSAGE", "late", &dialog, "x");
+    net.send(back.flow, request.replace("<sip:alice@example.com>;tag", "<sip:carol@example.com>;tag"));
+    back.expect(&mut net, 407);
+    net.settle();
 }
