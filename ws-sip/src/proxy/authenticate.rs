@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::Proxy;
 use super::request::{Outcome, Request};
+use super::route::Destination;
 use crate::auth::{Authenticator, Claim, Verdict};
 use crate::flow::FlowId;
 use crate::sip::{Header, Method, SipUri, StartLine, append};
@@ -16,8 +17,8 @@ impl Proxy {
     /// that are served.
     ///
     /// A user proves itself once a flow: what it sends over it then under that name is believed. In a dialog a callee
-    /// may also use the name under which it was called, to nobody but who called it so. OPTIONS is answered to
-    /// anybody. An ACK, which cannot be challenged, is dropped unless it may pass.
+    /// may also use the name under which it was called, to nobody but who called it so. OPTIONS to this server is
+    /// answered to anybody. An ACK, which cannot be challenged, is dropped unless it may pass.
     pub fn set_authenticator(&mut self, authenticator: Option<Authenticator>) {
         self.authenticator = authenticator;
     }
@@ -35,7 +36,7 @@ impl Proxy {
     ) -> Result<bool, super::transaction::Local> {
         let Some(auth) = &self.authenticator else { return Ok(true) };
         let is_register = request.method == Method::Register;
-        if request.method == Method::Options && request.uri.user.is_none() {
+        if request.method == Method::Options && matches!(self.route(now, request), Ok(Destination::Own)) {
             return Ok(true);
         }
         if !is_register && self.is_believed(now, request) {

@@ -3,6 +3,7 @@
 use super::ua::SDP;
 use super::*;
 use crate::auth::{Authenticator, answer};
+use crate::flow::FlowToken;
 use crate::proxy::{Config, Refused};
 
 fn guarded() -> Net {
@@ -92,6 +93,15 @@ fn who_is_known_calls_under_its_own_name_alone() {
     let options = fresh.request("OPTIONS", "who", &dialog, "");
     net.send(fresh.flow, options);
     fresh.expect(&mut net, 200);
+    // As JsSIP spells it; but not who is behind a flow of ours.
+    dialog.target = "sip:example.com@example.com".into();
+    net.send(fresh.flow, fresh.request("OPTIONS", "who2", &dialog, ""));
+    fresh.expect(&mut net, 200);
+    dialog.target = "sip:example.com".into();
+    let token = FlowToken::new(0x0123_4567, bob.flow);
+    dialog.route.push(format!("<sip:{token}@proxy.example.com:8080;transport=ws;lr>"));
+    net.send(fresh.flow, fresh.request("OPTIONS", "who3", &dialog, ""));
+    fresh.expect(&mut net, 407);
     net.quiet();
 }
 
