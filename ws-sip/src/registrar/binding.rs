@@ -140,7 +140,8 @@ fn without_brackets(instance: &[u8]) -> &[u8] {
     }
 }
 
-fn outbound_id(request: &Registration<'_>, contact: &Contact<'_>) -> Option<u32> {
+/// The `reg-id` of a contact, where it counts.
+pub(super) fn outbound_id(request: &Registration<'_>, contact: &Contact<'_>) -> Option<u32> {
     contact.reg_id.filter(|_| request.outbound && contact.instance.is_some())
 }
 

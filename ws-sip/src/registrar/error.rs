@@ -15,6 +15,9 @@ pub enum RegisterError {
     Wildcard,
     /// A contact's URI is malformed or neither `sip` nor `sips`: no flow leads there.
     ContactUri,
+    /// Several contacts are to be bound, one of them with a `reg-id`: that names the flow of a single user agent, the
+    /// one that the request came on (RFC 5626 section 6).
+    SeveralFlows,
     /// A binding would be longer than the limit.
     TooLong,
     /// The address-of-record, or the flow, would have more bindings than the limit.
@@ -29,7 +32,7 @@ impl RegisterError {
         match self {
             Self::IntervalTooBrief(_) => 423,
             Self::OutOfOrder => 500,
-            Self::Wildcard | Self::ContactUri => 400,
+            Self::Wildcard | Self::ContactUri | Self::SeveralFlows => 400,
             Self::TooLong => 513,
             Self::TooManyContacts => 403,
             Self::Full => 503,
@@ -44,6 +47,7 @@ impl fmt::Display for RegisterError {
             Self::OutOfOrder => "CSeq Out Of Order",
             Self::Wildcard => "Wildcard Contact Without Zero Expires",
             Self::ContactUri => "Bad Contact URI",
+            Self::SeveralFlows => "Several Contacts With Reg-Id",
             Self::TooLong => "Contact Too Long",
             Self::TooManyContacts => "Too Many Contacts",
             Self::Full => "Registrar Full",

@@ -188,6 +188,11 @@ impl Registrar {
         if contacts.len() > 2 * self.config.max_bindings_per_aor {
             return Err(RegisterError::TooManyContacts);
         }
+        let mut bound = contacts.iter().filter(|contact| self.asked(request, contact) > 0);
+        if bound.clone().count() > 1 && bound.any(|contact| binding::outbound_id(request, contact).is_some())
+        {
+            return Err(RegisterError::SeveralFlows);
+        }
         let bindings = self.records.get(aor).map_or(&[][..], |record| &record.bindings);
         let mut added = 0;
         for contact in contacts {

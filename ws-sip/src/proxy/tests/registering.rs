@@ -75,6 +75,11 @@ fn bad_registrations() {
         ("Contact: <sip:a@b.invalid\r\n", 400, "Bad Contact (malformed address)"),
         ("Contact: <sip:a@b.invalid>;expires=soon\r\n", 400, "Bad Contact (malformed number)"),
         ("Contact: <mailto:a@b.example>\r\n", 400, "Bad Contact URI"),
+        (
+            "Contact: <sip:a@b.invalid>;+sip.instance=\"<urn:x:1>\";reg-id=1, <sip:c@d.invalid>\r\n",
+            400,
+            "Several Contacts With Reg-Id",
+        ),
         ("Contact: <sip:a@b.invalid>\r\nExpires: soon\r\n", 400, "Bad Expires"),
         ("Contact: <sip:a@b.invalid>\r\nPath: <sip:edge\r\n", 400, "Bad Path"),
         ("Contact: <sip:a@b.invalid>;expires=59\r\n", 423, "Interval Too Brief"),
@@ -93,6 +98,13 @@ fn bad_registrations() {
     net.quiet();
     assert!(net.proxy.registrar().is_empty());
     assert_eq!(alice.register_with(&mut net, "Require: path, gruu\r\n").status(), 200);
+    // RFC 5626 section 6: others may end with it, and a reg-id without an instance does not count.
+    for lines in [
+        "Contact: <sip:a@b.invalid>;+sip.instance=\"<urn:x:1>\";reg-id=1, <sip:c@d.invalid>;expires=0\r\n",
+        "Contact: <sip:a@b.invalid>;reg-id=1, <sip:c@d.invalid>;reg-id=2\r\n",
+    ] {
+        assert_eq!(alice.register_with(&mut net, lines).status(), 200);
+    }
 }
 
 #[test]
