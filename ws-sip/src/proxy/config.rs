@@ -19,7 +19,8 @@ pub struct Config {
     pub add_received: bool,
     /// The Server header field of responses made here; empty by default, which leaves it out.
     pub server: String,
-    /// The most contacts that a request is forked to; 10 by default.
+    /// The most contacts that a request is forked to; 10 by default. As many more may be tried in place of those whose
+    /// flow fails.
     pub max_branches: usize,
     /// The most transactions at a time, over all flows; 65,536 by default. Over it: 503.
     pub max_transactions: usize,

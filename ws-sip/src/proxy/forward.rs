@@ -15,6 +15,18 @@ const DEFAULT_MAX_FORWARDS: u8 = 70;
 /// How many branches a request may be in at a time that does not say (RFC 5393 section 5.3.3).
 const DEFAULT_MAX_BREADTH: usize = 60;
 
+/// What all branches of a request have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onward {
+    pub(super) digest: u64,
+    /// Max-Forwards.
+    pub(super) hops: u8,
+    /// Max-Breadth, if it changes.
+    pub(super) breadth: Option<usize>,
+    /// When a branch ends to which nothing came back.
+    pub(super) until: Duration,
+}
+
 impl Proxy {
     pub(super) fn forward(&mut self, now: Duration, request: &Request<'_, '_>, route: &Route) -> Outcome {
         let is_invite = request.method == Method::Invite;
@@ -44,23 +56,17 @@ impl Proxy {
         self.check_load(request.flow, head.stored_len())?;
 
         let id = self.transactions.next_id();
-        let until = now + self.config.transaction_timeout;
+        let onward = Onward {
+            digest,
+            hops,
+            breadth: (targets.len() > 1).then(|| (breadth / targets.len()).max(1)),
+            until: now + self.config.transaction_timeout,
+        };
         let mut branches = Vec::with_capacity(targets.len());
         for (index, target) in targets.iter().enumerate() {
-            let via = self.via_branch(id, index, digest);
-            let share = (targets.len() > 1).then(|| (breadth / targets.len()).max(1));
-            let bytes = self.rewrite(request, route, target, via, hops, share);
-            self.send(target.flow, bytes);
-            self.stats.forwarded_requests += 1;
-            branches.push(Branch {
-                flow: target.flow,
-                state: BranchState::Calling { until },
-                wants_cancel: false,
-                gone: route.gone,
-                uri: if is_invite { target.uri(request) } else { Box::default() },
-                routes: if is_invite { routes_after(request, route, target) } else { Box::default() },
-            });
+            branches.push(self.start_branch(request, route, target, (id, index), onward));
         }
+        let retry = self.keep_for_retry(request, route, targets, onward, head.stored_len());
         if is_invite {
             // 16.2: no 100 for other requests.
             let bytes = head.reply(100, "Trying", b"").finish();
@@ -78,12 +84,38 @@ impl Proxy {
             phase: Phase::Proceeding,
             branches,
             best: None,
+            retry,
         };
         if let Some(flow) = self.flows.get_mut(&request.flow) {
             flow.transactions += 1;
         }
         self.transactions.add(id, Box::new(transaction));
         Ok(())
+    }
+
+    /// Sends a request to `target` as a branch, which is known by the number of its transaction and its own.
+    pub(super) fn start_branch(
+        &mut self,
+        request: &Request<'_, '_>,
+        route: &Route,
+        target: &Target,
+        (id, index): (u64, usize),
+        onward: Onward,
+    ) -> Branch {
+        let via = self.via_branch(id, index, onward.digest);
+        let bytes = self.rewrite(request, route, target, via, onward.hops, onward.breadth);
+        self.send(target.flow, bytes);
+        self.stats.forwarded_requests += 1;
+        let is_invite = request.method == Method::Invite;
+        Branch {
+            flow: target.flow,
+            state: BranchState::Calling { until: onward.until },
+            wants_cancel: false,
+            gone: route.gone,
+            uri: if is_invite { target.uri(request) } else { Box::default() },
+            routes: if is_invite { routes_after(request, route, target) } else { Box::default() },
+            instance: target.instance.clone(),
+        }
     }
 
     /// ACK has no transaction of its own: that to a 2xx is forwarded, that to another response ends here

@@ -34,8 +34,9 @@
 //!   requests of either side find the other's flow. When that flow was closed, the flow on which the same contact is
 //!   registered now takes its place: a call survives a reconnect. Without one the answer is 430.
 //! - Any other request goes to the contacts of the address-of-record in the Request-URI, to all at once if there are
-//!   several. The `gr` parameter picks one instance (RFC 5627). An unknown address-of-record gets 404, one that was
-//!   known and has no contact left 480.
+//!   several. The `gr` parameter picks one instance (RFC 5627). Of the flows of one instance the newest is taken; when
+//!   it fails before a final response, another takes its place (RFC 5626 section 7). An unknown address-of-record
+//!   gets 404, one that was known and has no contact left 480.
 //! - A response goes back to the flow that its request came from. Nothing is ever sent to the address in a Via or
 //!   Contact: behind WebSocket these are invented `.invalid` names.
 //!
@@ -46,6 +47,7 @@
 
 mod authenticate;
 mod config;
+mod fail_over;
 mod forward;
 mod names;
 mod register;

@@ -8,6 +8,8 @@ use crate::flow::FlowId;
 use crate::sip::{Editor, Fault, Header, Message, Method, Via, append};
 use core::time::Duration;
 
+/// RFC 5626 section 11.5: the next hop has no flow left to the contact.
+const FLOW_FAILED: u16 = 430;
 const REQUEST_TIMEOUT: Local = Local { status: 408, reason: "Request Timeout" };
 const REQUEST_TERMINATED: Local = Local { status: 487, reason: "Request Terminated" };
 
@@ -103,7 +105,8 @@ impl Proxy {
                 if transaction.is_invite {
                     self.acknowledge(id, transaction, index, message);
                 }
-                if self.finish_branch(transaction, index) && is_open {
+                let is_moved = status == FLOW_FAILED && self.fail_over(now, id, transaction, index);
+                if self.finish_branch(transaction, index) && is_open && !is_moved {
                     self.offer(transaction, Final::Received { status, bytes: take_via_off(message) });
                     if status >= 600 && transaction.is_invite {
                         self.cancel_all(now, id, transaction);
@@ -225,6 +228,9 @@ impl Proxy {
                 next = Next::Over;
             }
         }
+        if transaction.phase != Phase::Proceeding {
+            transaction.retry = None;
+        }
         match next {
             Next::Continue => self.transactions.put(id, transaction),
             Next::Over => self.end(id, &transaction),
@@ -282,9 +288,10 @@ impl Proxy {
                 continue;
             };
             let gone = if transaction.is_cancelled { REQUEST_TERMINATED } else { branch.gone };
+            let is_moved = self.fail_over(now, id, &mut transaction, index);
             if self.finish_branch(&mut transaction, index) {
                 self.stats.failed_flows += 1;
-                if transaction.phase == Phase::Proceeding {
+                if transaction.phase == Phase::Proceeding && !is_moved {
                     self.offer(&mut transaction, Final::Local(gone));
                 }
             }

@@ -19,6 +19,7 @@ pub(super) enum Destination {
     Forward(Route),
 }
 
+#[derive(Debug)]
 pub(super) struct Route {
     /// How many of the topmost Route values are ours and to be removed.
     pub(super) own_routes: usize,
@@ -30,12 +31,24 @@ pub(super) struct Route {
     pub(super) targets: Vec<Target>,
 }
 
+#[derive(Debug)]
 pub(super) struct Target {
     pub(super) flow: FlowId,
     /// The new Request-URI, if it changes.
     pub(super) uri: Option<Box<[u8]>>,
     /// Route values to be put on top, comma-separated; may be empty.
     pub(super) path: Box<[u8]>,
+    /// Whose flow it is, if the same instance had another.
+    pub(super) instance: Option<Instance>,
+}
+
+/// A user agent with several flows.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    /// `+sip.instance`.
+    pub(super) id: Box<[u8]>,
+    /// The `reg-id` of this flow.
+    pub(super) reg_id: Option<u32>,
 }
 
 /// What the Route header field says.
@@ -70,11 +83,12 @@ impl Proxy {
         let is_served = self.serves(uri.at.host);
         if !routes.has_more
             && is_served
-            && let Some(binding) = self.instance(now, uri)
+            && let Some(target) = self.instance(now, uri)
         {
-            return forward(vec![Target::of(binding)], UNAVAILABLE);
+            return forward(vec![target], UNAVAILABLE);
         }
-        let unchanged = |flow, path| Target { flow, uri: routes.strict_uri.map(Box::from), path };
+        let unchanged =
+            |flow, path| Target { flow, uri: routes.strict_uri.map(Box::from), path, instance: None };
         let contact = || {
             let binding = self.registrar.binding_of_contact(now, uri)?;
             self.is_usable(now, binding, uri).then(|| unchanged(binding.flow, binding.path.clone()))
@@ -179,7 +193,7 @@ impl Proxy {
     }
 
     /// The contact of the instance that a GRUU names (RFC 5627 section 6).
-    fn instance(&self, now: Duration, uri: &SipUri<'_>) -> Option<&Binding> {
+    fn instance(&self, now: Duration, uri: &SipUri<'_>) -> Option<Target> {
         let wanted = uri.param("gr")?.value?;
         let mut aor = Vec::with_capacity(64);
         uri.write_aor(&mut aor);
@@ -188,27 +202,59 @@ impl Proxy {
                 binding.gruu_value().is_some_and(|instance| instance.eq_ignore_ascii_case(wanted));
             is_wanted && self.is_usable(now, binding, uri)
         };
-        self.registrar.bindings(&aor)?.iter().filter(of_instance).max_by_key(|binding| binding.recency())
+        let flows = self.registrar.bindings(&aor)?.iter().filter(of_instance);
+        let newest = flows.clone().max_by_key(|binding| binding.recency())?;
+        Some(Target::of(newest, flows.count() > 1))
+    }
+
+    /// The newest flow of an instance through which a request was not tried.
+    pub(super) fn other_flow(
+        &self,
+        now: Duration,
+        request: &Request<'_, '_>,
+        instance: &[u8],
+        is_tried: impl Fn(&Binding) -> bool,
+    ) -> Option<Target> {
+        let uri = self.read_routes(request).ok()?.uri;
+        let mut aor = Vec::with_capacity(64);
+        uri.write_aor(&mut aor);
+        let is_left = |binding: &&Binding| {
+            binding.instance.as_deref() == Some(instance)
+                && self.is_usable(now, binding, &uri)
+                && !is_tried(binding)
+        };
+        let flows = self.registrar.bindings(&aor)?.iter().filter(is_left);
+        Some(Target::of(flows.max_by_key(|binding| binding.recency())?, true))
     }
 
     /// The contacts that a request is sent to: of each instance the newest (RFC 5626 section 7), the most preferred
     /// first.
     fn select(&self, now: Duration, bindings: &[Binding], uri: &SipUri<'_>) -> Vec<Target> {
         let usable = || bindings.iter().filter(|binding| self.is_usable(now, binding, uri));
+        let is_other = |other: &Binding, binding: &Binding| {
+            binding.instance.is_some()
+                && other.instance == binding.instance
+                && other.recency() != binding.recency()
+        };
         let is_newest = |binding: &&Binding| {
-            binding.instance.is_none()
-                || !usable()
-                    .any(|other| other.instance == binding.instance && other.recency() > binding.recency())
+            !usable().any(|other| is_other(other, binding) && other.recency() > binding.recency())
         };
         let mut chosen: Vec<&Binding> = usable().filter(is_newest).collect();
         chosen.sort_by_key(|binding| Reverse((binding.q, binding.recency())));
-        chosen.iter().take(self.config.max_branches).map(|binding| Target::of(binding)).collect()
+        let target = |binding: &&Binding| Target::of(binding, usable().any(|other| is_other(other, binding)));
+        chosen.iter().take(self.config.max_branches).map(target).collect()
     }
 }
 
 impl Target {
-    fn of(binding: &Binding) -> Self {
-        Self { flow: binding.flow, uri: Some(binding.contact.clone()), path: binding.path.clone() }
+    fn of(binding: &Binding, has_other_flow: bool) -> Self {
+        let instance = binding.instance.as_ref().filter(|_| has_other_flow);
+        Self {
+            flow: binding.flow,
+            uri: Some(binding.contact.clone()),
+            path: binding.path.clone(),
+            instance: instance.map(|id| Instance { id: id.clone(), reg_id: binding.reg_id }),
+        }
     }
 }
 

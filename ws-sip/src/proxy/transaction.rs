@@ -1,6 +1,8 @@
 //! The requests that were forwarded and are not over (RFC 3261 section 16.2: the response context).
 
+use super::fail_over::Retry;
 use super::names::ViaBranch;
+use super::route::Instance;
 use crate::flow::FlowId;
 use crate::memory::give_back;
 use crate::sip::ReplyHead;
@@ -27,6 +29,8 @@ pub(super) struct Transaction {
     pub(super) branches: Vec<Branch>,
     /// The best final response so far that is not 2xx.
     pub(super) best: Option<Final>,
+    /// Only while a branch may need it.
+    pub(super) retry: Option<Box<Retry>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub(super) struct Branch {
     pub(super) uri: Box<[u8]>,
     /// The Route lines as sent: only of an INVITE, for CANCEL and ACK.
     pub(super) routes: Box<[u8]>,
+    /// Whose flow it is, if another may take its place.
+    pub(super) instance: Option<Instance>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +138,8 @@ impl Transaction {
     /// How many bytes of messages are kept.
     fn stored_len(&self) -> usize {
         let branches: usize = self.branches.iter().map(|branch| branch.uri.len() + branch.routes.len()).sum();
-        self.head.stored_len() + branches + self.best.as_ref().map_or(0, Final::stored_len)
+        let retry = self.retry.as_ref().map_or(0, |retry| retry.stored_len());
+        self.head.stored_len() + branches + retry + self.best.as_ref().map_or(0, Final::stored_len)
     }
 
     pub(super) fn via_branch(&self, epoch: u32, transaction: u64, index: usize) -> ViaBranch {
@@ -219,6 +226,11 @@ impl Transactions {
             self.flows.insert((branch.flow, id));
         }
         self.put(id, transaction);
+    }
+
+    /// Tells that a transaction that was taken out has a branch to a further flow.
+    pub(super) fn join(&mut self, id: u64, flow: FlowId) {
+        self.flows.insert((flow, id));
     }
 
     /// Puts a transaction back that was taken out.

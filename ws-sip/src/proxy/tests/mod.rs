@@ -2,6 +2,7 @@
 
 mod authenticating;
 mod calls;
+mod failing_over;
 mod faults;
 mod forking;
 mod network;
