@@ -15,8 +15,14 @@ const DEFAULT_MAX_FORWARDS: u8 = 70;
 /// The parameter of our Via that names where the response goes.
 pub(super) const VIA_PARAMETER: &str = "ws-flow";
 
-/// Why a request is answered here.
-struct Answer(u16, &'static str);
+/// Why a request is not forwarded.
+enum Kept {
+    /// It is answered here.
+    Answer(u16, &'static str),
+    /// So many bytes are too many for the upstream.
+    TooLong(usize),
+}
+use Kept::Answer;
 
 /// What the topmost Route values say.
 struct Routes {
@@ -57,8 +63,11 @@ impl Edge {
                 }
             }
         }
-        if let Err(Answer(status, reason)) = self.forward(now, flow, side, message, method, uri, &found) {
-            self.answer(now, flow, message, method, status, reason);
+        match self.forward(now, flow, side, message, method, uri, &found) {
+            Ok(()) => {}
+            Err(Answer(status, reason)) => self.answer(now, flow, message, method, status, reason),
+            Err(Kept::TooLong(len)) if method == Method::Ack => return Err(Refused::TooLong(len)),
+            Err(Kept::TooLong(_)) => self.answer(now, flow, message, method, 513, "Message Too Large"),
         }
         Ok(())
     }
@@ -73,7 +82,7 @@ impl Edge {
         method: Method,
         uri: &[u8],
         found: &Essentials<'_>,
-    ) -> Result<(), Answer> {
+    ) -> Result<(), Kept> {
         let hops = match found.max_forwards {
             Some(0) if method == Method::Options => return Err(Answer(200, "OK")),
             Some(0) => return Err(Answer(483, "Too Many Hops")),
@@ -102,6 +111,9 @@ impl Edge {
             }
         };
         let bytes = self.rewrite(from, to, side, message, method, found, &routes, hops);
+        if side == Side::Client && !self.fits(bytes.len()) {
+            return Err(Kept::TooLong(bytes.len()));
+        }
         if side == Side::Client && self.config.transport == UpstreamTransport::Udp {
             let branch = self.branch(&found.via.sent_by, found.via.branch, message);
             if method == Method::Ack {
@@ -122,7 +134,7 @@ impl Edge {
         Ok(())
     }
 
-    fn routes(&self, message: &Message<'_>) -> Result<Routes, Answer> {
+    fn routes(&self, message: &Message<'_>) -> Result<Routes, Kept> {
         let mut routes = Routes { own: 0, flow: None };
         let mut pair = None;
         for value in message.values(Header::Route) {

@@ -31,6 +31,7 @@ use crate::flow::FlowId;
 use crate::memory::give_back;
 use crate::proxy::Refused;
 use crate::sip::{HostPort, Message, SipUri, StartLine};
+use crate::transport::MAX_DATAGRAM_LEN;
 use token::Tokens;
 use transactions::Transactions;
 use unanswered::Unanswered;
@@ -154,7 +155,8 @@ pub struct Stats {
     pub responses_down: u64,
     /// Requests answered here, all but OPTIONS for the edge itself with an error.
     pub answered: u64,
-    /// Messages that broke a rule, and responses that no Via of ours could be found in.
+    /// Messages that broke a rule, responses that no Via of ours could be found in, and what is too long for the upstream and
+    /// has no answer.
     pub refused: u64,
     /// Messages for flows that are gone.
     pub flow_failed: u64,
@@ -316,6 +318,11 @@ impl Edge {
 
     fn send(&mut self, flow: FlowId, bytes: Vec<u8>) {
         self.sends.push_back(Send { flow, bytes });
+    }
+
+    /// Whether the upstream takes a message of so many bytes.
+    const fn fits(&self, len: usize) -> bool {
+        !matches!(self.config.transport, UpstreamTransport::Udp) || len <= MAX_DATAGRAM_LEN
     }
 
     /// Whether an address is the edge's own, on either side.

@@ -59,6 +59,9 @@ impl Edge {
             edit.ensure_content_length();
         }
         let bytes = edit.finish();
+        if wanted == Side::Upstream && !self.fits(bytes.len()) {
+            return Err(Refused::TooLong(bytes.len()));
+        }
         match wanted {
             Side::Client => self.stats.responses_down += 1,
             Side::Upstream => {

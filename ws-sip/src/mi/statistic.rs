@@ -74,6 +74,7 @@ pub fn transport(stats: &transport::Stats, connections: usize) -> Vec<Statistic>
         keepalives_in,
         keepalive_answers_in,
         refused_messages,
+        too_long_datagrams,
         accept_failures,
     } = *stats;
     let count = |name, help, value| Statistic::counter("transport", name, help, value);
@@ -95,6 +96,11 @@ pub fn transport(stats: &transport::Stats, connections: usize) -> Vec<Statistic>
         count("keepalives_in", "keepalives received and answered", keepalives_in),
         count("keepalive_answers_in", "answers to our keepalives", keepalive_answers_in),
         count("refused_messages", "messages dropped because they were not one SIP message", refused_messages),
+        count(
+            "too_long_datagrams",
+            "datagrams dropped because the way to the server takes none so long",
+            too_long_datagrams,
+        ),
         count("accept_failures", "connections that could not be accepted", accept_failures),
     ]
 }

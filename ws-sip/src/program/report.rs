@@ -37,6 +37,9 @@ pub(crate) fn report(event: &FlowEvent<'_>, log: Log) {
             let fields: Fields<'_, 3> = [("flow", flow), ("error", error), ("start", &start)];
             log.write(Level::Warn, "message-refused", &fields);
         }
+        FlowEvent::TooLong { flow, len } => {
+            log.write(Level::Warn, "datagram-too-long", &[("flow", flow), ("bytes", len)]);
+        }
         FlowEvent::Closed { flow, ends, outcome, counters, age, .. } => {
             let age = format!("{:.3}", age.as_secs_f64());
             let fields: Fields<'_, 8> = [

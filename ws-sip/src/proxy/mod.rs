@@ -128,6 +128,8 @@ pub enum Refused {
     StrayResponse,
     /// It is an ACK of somebody who has proven nothing: see [`Proxy::set_authenticator`].
     UnprovenAck,
+    /// An edge's upstream takes no message of so many bytes, which it would have been there, and it cannot be answered.
+    TooLong(usize),
 }
 
 impl fmt::Display for Refused {
@@ -138,6 +140,7 @@ impl fmt::Display for Refused {
             Self::Malformed(fault) => write!(f, "malformed sip message: {fault}"),
             Self::StrayResponse => f.write_str("response without a request"),
             Self::UnprovenAck => f.write_str("ack of somebody who has proven nothing"),
+            Self::TooLong(len) => write!(f, "its {len} bytes are too many for the upstream"),
         }
     }
 }

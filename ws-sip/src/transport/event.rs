@@ -44,6 +44,13 @@ pub enum FlowEvent<'a> {
         /// The first bytes of it, for a log.
         start: &'a [u8],
     },
+    /// The network takes no datagram as long as one that was to be sent: that one was dropped.
+    TooLong {
+        /// Over which flow it was to go.
+        flow: FlowId,
+        /// Its bytes.
+        len: usize,
+    },
     /// An open flow ended.
     Closed {
         /// The flow.

@@ -59,6 +59,7 @@ pub use event::{Counters, Ends, FirstClose, FlowEvent, FlowStatus, NotOpened};
 pub use flows::{Flows, OpenOptions, SendError};
 pub use handle::Handle;
 pub use stats::Stats;
+pub(crate) use trunk::MAX_DATAGRAM_LEN;
 pub use trunk::{TrunkAddress, TrunkTransport};
 
 use crate::address::ListenAddress;

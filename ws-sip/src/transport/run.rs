@@ -407,7 +407,11 @@ pub(super) fn receive_bytes(
 /// Writes what the flows have to send, and reports those that end by it.
 fn flush(flows: &mut Flows, handler: &mut impl FnMut(&mut Flows, FlowEvent<'_>)) {
     while let Some(flow) = flows.next_dirty() {
-        if flows.flush(flow) {
+        let is_over = flows.flush(flow);
+        for (flow, len) in core::mem::take(&mut flows.too_long) {
+            handler(flows, FlowEvent::TooLong { flow, len });
+        }
+        if is_over {
             match flows.flow(flow).map(|flow| &flow.link) {
                 Some(Link::Trunk(trunk)) => {
                     let outcome = trunk.end.clone().unwrap_or(Outcome::Aborted);

@@ -20,6 +20,8 @@ pub struct Stats {
     pub keepalive_answers_in: u64,
     /// WebSocket messages that were not one SIP message, and dropped.
     pub refused_messages: u64,
+    /// Datagrams that were longer than the way to the server takes, and dropped.
+    pub too_long_datagrams: u64,
     /// Connections of balancers that did not begin with a PROXY header.
     pub bad_proxy_headers: u64,
     /// Connections that a listener could not accept.

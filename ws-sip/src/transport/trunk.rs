@@ -10,9 +10,14 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use ws_core::{Instant, Outcome};
 
+use rustix::io::Errno;
+
 use super::flows::SendError;
 use crate::address::{AddressError, split_port};
 use crate::sip::{Header, Message};
+
+/// Bytes of a message that one datagram carries over IPv4; over IPv6 it would be 20 more.
+pub(crate) const MAX_DATAGRAM_LEN: usize = 65_507;
 
 /// How SIP is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +65,8 @@ pub(super) struct Trunk {
     socket: Socket,
     /// What the socket did not take yet; with UDP whole datagrams, each with its length in front.
     out: BytesMut,
+    /// Lengths of the datagrams that the network does not take, since the last look.
+    pub(super) too_long: Vec<usize>,
     decoder: Decoder,
     /// How it ended, once it did.
     pub(super) end: Option<Outcome>,
@@ -84,7 +91,7 @@ impl Trunk {
 
     fn new(socket: Socket, max_message_len: usize) -> Self {
         let decoder = Decoder::new(max_message_len);
-        Self { socket, out: BytesMut::new(), decoder, end: None, blocked_since: None }
+        Self { socket, out: BytesMut::new(), too_long: Vec::new(), decoder, end: None, blocked_since: None }
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -120,12 +127,15 @@ impl Trunk {
         if self.end.is_some() {
             return Err(SendError::Refused(ws_core::SendError::Closing));
         }
+        if self.is_datagram() && message.len() > MAX_DATAGRAM_LEN {
+            return Err(SendError::TooLong);
+        }
         if self.out.len() + message.len() > max_output_len {
             return Err(SendError::Refused(ws_core::SendError::OutputFull));
         }
         if self.is_datagram() {
             let len = u16::try_from(message.len());
-            let len = len.map_err(|_| SendError::Refused(ws_core::SendError::OutputFull))?;
+            let len = len.map_err(|_| SendError::TooLong)?;
             self.out.extend_from_slice(&len.to_be_bytes());
         }
         self.out.extend_from_slice(message);
@@ -140,14 +150,18 @@ impl Trunk {
                 Socket::Udp(socket) => {
                     let len = usize::from(self.out.first_chunk().map_or(0, |len| u16::from_be_bytes(*len)));
                     let datagram = self.out.get(2..2 + len).unwrap_or_default();
-                    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-                    // The error is that of an earlier datagram, and this one has not been sent.
-                    let sent = socket
-                        .send(datagram)
-                        .or_else(|error| if refused(&error) { socket.send(datagram) } else { Err(error) });
+                    // The error may be that of an earlier datagram, and this one has not been sent.
+                    let sent = socket.send(datagram).or_else(|error| {
+                        if is_of_one_datagram(&error) { socket.send(datagram) } else { Err(error) }
+                    });
                     match sent {
-                        // A server that is not there now may be there for the retransmission.
-                        Err(error) if refused(&error) => Ok(2 + len),
+                        Err(error) if is_of_one_datagram(&error) => {
+                            if is_too_long(&error) {
+                                self.too_long.push(len);
+                            }
+                            // A server that is not there now may be there for the retransmission.
+                            Ok(2 + len)
+                        }
                         sent => sent.map(|_| 2 + len),
                     }
                 }
@@ -177,7 +191,7 @@ impl Trunk {
                     io::ErrorKind::WouldBlock => Ok(None),
                     io::ErrorKind::Interrupted => continue,
                     // The answer to a datagram that nobody took.
-                    io::ErrorKind::ConnectionRefused if self.is_datagram() => continue,
+                    _ if self.is_datagram() && is_of_one_datagram(&error) => continue,
                     _ => Err(error),
                 },
             };
@@ -199,6 +213,16 @@ impl Trunk {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
+}
+
+/// Whether an error says what became of one datagram, and nothing of those to come.
+fn is_of_one_datagram(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused || is_too_long(error)
+}
+
+/// Whether a datagram is longer than the system, or a network on the way, takes.
+fn is_too_long(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::MSGSIZE)
 }
 
 /// What comes out of a stream.
@@ -290,7 +314,10 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::flows::{Flows, Link};
+    use super::super::{FlowEvent, Transport};
     use super::*;
+    use crate::settings::Settings;
 
     const MESSAGE: &str = "MESSAGE sip:a@b SIP/2.0\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -363,6 +390,62 @@ mod tests {
         let mut received = [0; 100];
         let n = server.recv(&mut received).unwrap();
         assert_eq!(&received[..n], MESSAGE.as_bytes());
+    }
+
+    /// A datagram that nobody can carry costs no other: not the one before it, not the one behind it.
+    #[test]
+    fn a_datagram_that_is_too_long_is_dropped_alone() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.set_read_timeout(Some(core::time::Duration::from_secs(30))).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.connect(server.local_addr().unwrap()).unwrap();
+        let mut trunk = Trunk::udp(socket, 1000);
+        let mut received = vec![0; 70_000];
+        let long = vec![b'x'; MAX_DATAGRAM_LEN + 1];
+        for len in [MAX_DATAGRAM_LEN + 1, 65_535, 65_536, 1 << 20] {
+            assert_eq!(trunk.queue(&vec![b'x'; len], usize::MAX), Err(SendError::TooLong), "{len}");
+        }
+        trunk.queue(&long[..MAX_DATAGRAM_LEN], usize::MAX).unwrap();
+        assert!(trunk.flush().unwrap());
+        assert_eq!(server.recv(&mut received).unwrap(), MAX_DATAGRAM_LEN);
+
+        // What the path to the server takes may be less.
+        trunk.queue(b"before", usize::MAX).unwrap();
+        trunk.out.extend_from_slice(&u16::try_from(long.len()).unwrap().to_be_bytes());
+        trunk.out.extend_from_slice(&long);
+        trunk.queue(b"behind", usize::MAX).unwrap();
+        assert!(trunk.flush().unwrap());
+        assert_eq!(trunk.too_long, [MAX_DATAGRAM_LEN + 1]);
+        for expected in [b"before", b"behind"] {
+            let n = server.recv(&mut received).unwrap();
+            assert_eq!(&received[..n], expected);
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_is_too_long_is_told_and_counted() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap().to_string().parse().unwrap();
+        let mut transport = Transport::new(Settings::default()).unwrap();
+        let flow = transport.flows().open_trunk(&address, TrunkTransport::Udp);
+        let mut told = Vec::new();
+        while told.is_empty() {
+            let handler = |flows: &mut Flows, event: FlowEvent<'_>| match event {
+                FlowEvent::TrunkOpened { flow, .. } => {
+                    let Some(Link::Trunk(trunk)) = flows.flow_mut(flow).map(|flow| &mut flow.link) else {
+                        panic!("it is no trunk")
+                    };
+                    trunk.out.extend_from_slice(&u16::MAX.to_be_bytes());
+                    trunk.out.extend_from_slice(&[b'x'; u16::MAX as usize]);
+                    flows.mark(flow);
+                }
+                FlowEvent::TooLong { flow, len } => told.push((flow, len)),
+                other => panic!("{other:?}"),
+            };
+            transport.poll(None, handler).unwrap();
+        }
+        assert_eq!(told, [(flow, 65_535)]);
+        assert_eq!(transport.flows().stats().too_long_datagrams, 1);
     }
 
     #[test]

@@ -217,3 +217,41 @@ fn requests_are_not_remembered_for_ever() {
     scene.edge.handle_upstream_gone(scene.now + Duration::from_secs(300));
     scene.nothing_sent();
 }
+
+/// RFC 3261 section 21.5.7. One that is too long costs its sender alone, and only once.
+#[test]
+fn what_no_datagram_carries_stays_here() {
+    let mut scene = Scene::new(UpstreamTransport::Udp);
+    let with_body = |method: &str, len: usize| {
+        let head = request(method, "sip:bob@example.com", &format!("Content-Length: {len}\r\n"));
+        head + &"x".repeat(len)
+    };
+    // What the edge writes into it counts.
+    let written = scene.forwards(ALICE, &with_body("MESSAGE", 10_000), SERVER).len() - 10_000;
+    let most = 65_507 - written;
+    assert_eq!(scene.forwards(ALICE, &with_body("MESSAGE", most), SERVER).len(), 65_507);
+    scene.edge.handle_flow_closed(ALICE);
+    scene.edge.handle_flow_opened(ALICE, Side::Client, None);
+    for len in [most + 1, 65_535, 100_000] {
+        scene.answers(ALICE, &with_body("MESSAGE", len), 513);
+        assert_eq!(scene.edge.poll_timeout(), None, "nothing is sent again");
+    }
+    let refused = scene.receive(ALICE, &with_body("ACK", 65_507));
+    assert!(matches!(refused, Err(Refused::TooLong(65_508..))), "{refused:?}");
+    scene.nothing_sent();
+    assert_eq!((scene.edge.stats().answered, scene.edge.stats().refused), (3, 1));
+
+    let up = scene.forwards(ALICE, &request("REGISTER", "sip:example.com", ""), SERVER);
+    scene.forwards(SERVER, &response(200, &up), ALICE);
+    let route = format!("Route: {}\r\n", values(&up, Header::Path)[0]);
+    let down = scene.forwards(SERVER, &from_server("OPTIONS", "sip:x@abc.invalid", &route), ALICE);
+    let length =
+        |len: usize| response(200, &down).replace("Length: 0\r\n\r\n", &format!("Length: {len}\r\n\r\n"));
+    let refused = scene.receive(ALICE, &(length(65_507) + &"x".repeat(65_507)));
+    assert!(matches!(refused, Err(Refused::TooLong(65_508..))), "{refused:?}");
+    scene.nothing_sent();
+    scene.forwards(ALICE, &response(200, &down), SERVER);
+
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    scene.forwards(ALICE, &with_body("MESSAGE", 100_000), SERVER);
+}

@@ -213,7 +213,9 @@ impl Flows {
             trunk.shut_down();
             return true;
         }
-        match trunk.flush() {
+        let flushed = trunk.flush();
+        let too_long = core::mem::take(&mut trunk.too_long);
+        match flushed {
             Ok(true) => {
                 trunk.blocked_since = None;
                 flow.is_blocked = false;
@@ -230,6 +232,8 @@ impl Flows {
                 return true;
             }
         }
+        self.stats.too_long_datagrams += too_long.len() as u64;
+        self.too_long.extend(too_long.into_iter().map(|len| (id, len)));
         false
     }
 }

@@ -41,6 +41,8 @@ pub struct Flows {
     pub(in crate::transport) slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
+    /// Datagrams that were dropped, by their lengths, and not reported yet.
+    pub(in crate::transport) too_long: Vec<(FlowId, usize)>,
     /// Outgoing flows by where they lead, for reuse.
     destinations: HashMap<Target, FlowId>,
     pub(in crate::transport) draining: Option<Instant>,
@@ -67,6 +69,8 @@ pub enum SendError {
     NoSuchFlow,
     /// The flow cannot take it now.
     Refused(ws_core::SendError),
+    /// No datagram carries so long a message.
+    TooLong,
     /// The destination cannot be used at all.
     Unreachable,
 }
@@ -76,6 +80,7 @@ impl core::fmt::Display for SendError {
         match self {
             Self::NoSuchFlow => f.write_str("no such flow"),
             Self::Refused(error) => error.fmt(f),
+            Self::TooLong => f.write_str("too long for a datagram"),
             Self::Unreachable => f.write_str("the destination cannot be used"),
         }
     }
@@ -104,6 +109,7 @@ impl Flows {
             slots: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
+            too_long: Vec::new(),
             destinations: HashMap::new(),
             draining: None,
             limits: Share::default(),
