@@ -449,3 +449,16 @@ fn a_handshake_that_failed_tells_its_heads() {
     }
     assert_eq!(tried, Some(nobody));
 }
+
+/// On a listener for both versions of IP, an IPv4 client has the address that it has anywhere.
+#[test]
+fn an_ipv4_client_has_an_ipv4_address() {
+    let mut node = Node::new(open());
+    let address = node.transport.listen("ws:[::]:0".parse().unwrap()).unwrap();
+    let mut raw = Raw::connect(([127, 0, 0, 1], address.port()).into());
+    raw.handshake(SIP);
+    until(&mut [&mut node], |nodes| nodes[0].opened().len() == 1);
+    let flow = node.opened()[0];
+    let (ends, _) = node.transport.flows().get(flow).unwrap();
+    assert_eq!((ends.peer, ends.local), (raw.0.local_addr().unwrap(), raw.0.peer_addr().unwrap()));
+}

@@ -124,9 +124,9 @@ pub struct FirstClose {
 /// Both ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// The other side's address.
+    /// The other side's address; never an IPv4 address that is written as one of IPv6.
     pub peer: SocketAddr,
-    /// Our address.
+    /// Our address, in the same form.
     pub local: SocketAddr,
     /// Whether the peer opened it.
     pub is_incoming: bool,
@@ -135,6 +135,11 @@ pub struct Ends {
 }
 
 impl Ends {
+    /// A socket for both versions of IP tells an IPv4 address as one of IPv6: what it is is an IPv4 address.
+    pub(super) fn canonical(self) -> Self {
+        Self { peer: canonical(self.peer), local: canonical(self.local), ..self }
+    }
+
     /// Those of an outgoing flow that has no TCP connection yet.
     pub(crate) const fn unknown() -> Self {
         Self::towards(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
@@ -147,6 +152,14 @@ impl Ends {
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
         Self { peer, local: SocketAddr::new(local, 0), is_incoming: false, is_secure: false }
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        // Another would lose its scope.
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => SocketAddr::new(v6.to_canonical(), address.port()),
+        _ => address,
     }
 }
 

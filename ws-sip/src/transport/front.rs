@@ -8,7 +8,7 @@ use ws_core::proxy_protocol::{self, Header};
 use ws_core::{Chunk, Endpoint, Opened, StatusCode};
 
 use super::dial::not_connected;
-use super::event::FlowEvent;
+use super::event::{Ends, FlowEvent};
 use super::flows::{Flows, Link};
 use super::run::drive;
 use crate::address::Prefix;
@@ -72,7 +72,8 @@ impl Flows {
     fn identified(&mut self, id: FlowId, header: Header) -> io::Result<()> {
         let Some(flow) = self.flow_mut(id) else { return Ok(()) };
         if let Header::Proxied { source, destination } = header {
-            (flow.ends.peer, flow.ends.local) = (source, destination);
+            let ends = Ends { peer: source, local: destination, ..flow.ends };
+            flow.ends = ends.canonical();
         }
         let (peer, is_secure) = (flow.ends.peer.ip(), flow.ends.is_secure);
         if !is_from(&self.settings.forwarded_for_from, peer) && !self.count_address(id, peer) {
@@ -115,7 +116,7 @@ impl Flows {
         let values: Vec<&[u8]> = fields.into_iter().flatten().map(|(_, value)| value).collect();
         let peer = forwarded_for(&values, proxy, &self.settings.forwarded_for_from);
         if let Some(flow) = self.flow_mut(id) {
-            flow.ends.peer = peer;
+            flow.ends = Ends { peer, ..flow.ends }.canonical();
         }
         if !self.count_address(id, peer.ip()) {
             // It is open: this is the first that it hears.

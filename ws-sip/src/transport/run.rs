@@ -109,7 +109,7 @@ impl Transport {
                     // A wildcard listener's connections have addresses of their own.
                     let local = stream.local_addr().unwrap_or(local);
                     let is_secure = listener.serves == Serves::SecureWebSocket;
-                    let ends = Ends { peer, local, is_incoming: true, is_secure };
+                    let ends = Ends { peer, local, is_incoming: true, is_secure }.canonical();
                     if listener.serves == Serves::Trunk {
                         let flow = self.flows.accept_trunk(stream, ends)?;
                         open_trunk(&mut self.flows, flow, handler);

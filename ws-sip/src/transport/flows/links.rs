@@ -107,7 +107,7 @@ impl Flows {
                 Link::Trunk(Box::new(Trunk::tcp(stream.into_tcp()?, client.max_message_len)))
             }
         };
-        flow.ends = ends;
+        flow.ends = ends.canonical();
         self.mark(id);
         Ok(())
     }
@@ -134,13 +134,17 @@ impl Flows {
         let outgoing = self.flow(id).and_then(|flow| flow.outgoing.as_ref());
         let local = outgoing.and_then(|outgoing| outgoing.local).unwrap_or_else(|| SocketAddr::new(any, 0));
         let socket = mio::net::UdpSocket::bind(local)?;
-        socket.connect(peer)?;
+        socket.connect(match peer {
+            // For a socket of the other family, if that takes both.
+            SocketAddr::V4(v4) if local.is_ipv6() => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+            peer => peer,
+        })?;
         let ends = Ends { peer, local: socket.local_addr()?, is_incoming: false, is_secure: false };
         let mut trunk = Trunk::udp(socket, self.settings.ws_max_message_len);
         trunk.register(&self.registry, Token(FIRST_FLOW + index_of(id)))?;
         let Some(flow) = self.flow_mut(id) else { return Ok(()) };
         flow.link = Link::Trunk(Box::new(trunk));
-        flow.ends = ends;
+        flow.ends = ends.canonical();
         self.mark(id);
         Ok(())
     }

@@ -1,0 +1,89 @@
+//! The program as an edge: where it and its upstream reach each other.
+
+mod common;
+
+use core::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+use common::program::{Running, start};
+use common::{Raw, options};
+
+/// An edge of the upstream that `to` names, and a browser at it.
+fn edge(to: &str, arguments: &[&str]) -> (Running, Raw) {
+    let mut all = vec!["--socket", "ws:127.0.0.1:0", "--require-origin", "no", "--upstream", to];
+    all.extend(arguments);
+    let (program, port) = start(&all);
+    let mut browser = Raw::connect(([127, 0, 0, 1], port).into());
+    browser.handshake("Sec-WebSocket-Protocol: sip\r\n");
+    assert!(read_head(&mut browser.0).starts_with("HTTP/1.1 101 "));
+    (program, browser)
+}
+
+/// Reads a head, be it of HTTP, or of SIP without a body.
+fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Reads a message that came to the browser.
+fn read_frame(browser: &mut Raw) -> String {
+    let mut header = [0; 2];
+    browser.0.read_exact(&mut header).unwrap();
+    if header[1] == 126 {
+        browser.0.read_exact(&mut [0; 2]).unwrap();
+    }
+    read_head(&mut browser.0)
+}
+
+fn register(browser: &mut Raw) {
+    let register = String::from_utf8(options("register")).unwrap().replace("OPTIONS", "REGISTER");
+    browser.frame(0x81, register.as_bytes());
+}
+
+/// The Path of a REGISTER, and the address in it.
+fn path(register: &str) -> (&str, SocketAddr) {
+    let path = register.lines().find_map(|line| line.strip_prefix("Path: ")).expect(register);
+    let host = path.split('@').nth(1).unwrap().split(';').next().unwrap();
+    (path, host.parse().expect(host))
+}
+
+/// Sends an OPTIONS by a Path over a connection of its own, which must reach the browser.
+#[track_caller]
+fn call_back(register: &str, browser: &mut Raw) {
+    let (path, address) = path(register);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = String::from_utf8(options("down")).unwrap();
+    let request = request
+        .replace("\r\n\r\n", &format!("\r\nRoute: {path}\r\nContent-Length: 0\r\n\r\n"))
+        .replace("SIP/2.0/WS x.invalid", "SIP/2.0/TCP 127.0.0.1:5060");
+    stream.write_all(request.as_bytes()).unwrap();
+    let got = read_frame(browser);
+    assert!(got.starts_with("OPTIONS "), "{got}");
+}
+
+/// A socket for both versions of IP tells the address of an IPv4 server as one of IPv6, which it is not to the server.
+#[test]
+fn an_ipv4_server_reaches_an_edge_that_listens_for_both_versions() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("sip:{};transport=tcp", upstream.local_addr().unwrap());
+    let (_program, mut browser) = edge(&to, &["--upstream-socket", "[::]:0"]);
+    let (mut server, _) = upstream.accept().unwrap();
+    register(&mut browser);
+    let request = read_head(&mut server);
+    assert_eq!(path(&request).1.ip(), "127.0.0.1".parse::<core::net::IpAddr>().unwrap());
+    call_back(&request, &mut browser);
+
+    let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = format!("sip:{};transport=udp", upstream.local_addr().unwrap());
+    let (_program, mut browser) = edge(&to, &["--upstream-socket", "[::]:0"]);
+    register(&mut browser);
+    let mut datagram = [0; 2000];
+    let (n, from) = upstream.recv_from(&mut datagram).unwrap();
+    assert_eq!(path(core::str::from_utf8(&datagram[..n]).unwrap()).1, from);
+}
