@@ -31,6 +31,14 @@ fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
+/// Whether something waits to be read.
+fn has_more(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let has_more = stream.peek(&mut [0]).is_ok();
+    stream.set_nonblocking(false).unwrap();
+    has_more
+}
+
 /// Reads a message that came to the browser.
 fn read_frame(browser: &mut Raw) -> String {
     let mut header = [0; 2];
@@ -65,6 +73,38 @@ fn call_back(register: &str, browser: &mut Raw) {
     stream.write_all(request.as_bytes()).unwrap();
     let got = read_frame(browser);
     assert!(got.starts_with("OPTIONS "), "{got}");
+}
+
+/// Without an address to listen on, it is the one that leads to the server, and no other.
+#[test]
+fn a_server_is_listened_for_where_it_reaches_the_edge() {
+    for bind in ["127.0.0.1:0", "[::1]:0"] {
+        let upstream = TcpListener::bind(bind).unwrap();
+        let to = format!("sip:{};transport=tcp", upstream.local_addr().unwrap());
+        let (_program, mut browser) = edge(&to, &[]);
+        let (mut server, _) = upstream.accept().unwrap();
+        register(&mut browser);
+        let first = read_head(&mut server);
+        call_back(&first, &mut browser);
+        if path(&first).1.is_ipv4() {
+            let other = SocketAddr::from(([127, 0, 0, 2], path(&first).1.port()));
+            assert!(TcpStream::connect(other).is_err(), "it listens on {other}");
+        }
+        // What the server knows is so after the next connection, too.
+        drop(server);
+        let (mut server, _) = upstream.accept().unwrap();
+        register(&mut browser);
+        while !has_more(&server) {
+            if has_more(&browser.0) {
+                // The edge has not seen the new connection yet.
+                assert!(read_frame(&mut browser).starts_with("SIP/2.0 503 "));
+                register(&mut browser);
+            }
+            std::thread::yield_now();
+        }
+        let again = read_head(&mut server);
+        assert_eq!(path(&again).0, path(&first).0);
+    }
 }
 
 /// A socket for both versions of IP tells the address of an IPv4 server as one of IPv6, which it is not to the server.

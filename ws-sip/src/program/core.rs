@@ -12,6 +12,7 @@ use ws_sip::sip::Message;
 use ws_sip::{Ends, FlowEvent, FlowId, Flows, OpenOptions, SendError, TrunkTransport};
 
 use super::hub::Told;
+use super::log::{Level, Log};
 
 /// Between attempts to reach the upstream: doubled each time, from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
@@ -26,11 +27,14 @@ pub(crate) enum Core {
 pub(crate) struct EdgeCore {
     edge: Edge,
     upstream: Upstream,
-    /// Where the upstream's connections are listened for, with TCP.
+    /// Where the upstream's connections are listened for, with TCP, if that was told.
     listener: Option<SocketAddr>,
+    /// If it was not: on each address that led to the upstream so far.
+    found: Vec<SocketAddr>,
     /// Where datagrams are sent from, with UDP, if it matters.
     socket: Option<SocketAddr>,
-    send_timeout: Duration,
+    /// How a WebSocket to it is opened.
+    options: OpenOptions,
     /// The flow to the upstream, open or being opened, and its other end once it is.
     flow: Option<FlowId>,
     peer: Option<SocketAddr>,
@@ -44,14 +48,15 @@ impl EdgeCore {
         upstream: Upstream,
         listener: Option<SocketAddr>,
         socket: Option<SocketAddr>,
-        send_timeout: Duration,
+        options: OpenOptions,
     ) -> Self {
         Self {
             edge,
             upstream,
             listener,
+            found: Vec::new(),
             socket,
-            send_timeout,
+            options,
             flow: None,
             peer: None,
             retry_at: Some(Duration::ZERO),
@@ -64,11 +69,7 @@ impl EdgeCore {
         let flow = match &self.upstream {
             Upstream::Tcp(address) => Some(flows.open_trunk(address, TrunkTransport::Tcp)),
             Upstream::Udp(address) => Some(flows.open_trunk_from(address, TrunkTransport::Udp, self.socket)),
-            Upstream::Ws(destination) => {
-                let mut options = OpenOptions::default();
-                options.send_timeout = Some(self.send_timeout);
-                flows.open(destination, &options).ok()
-            }
+            Upstream::Ws(destination) => flows.open(destination, &self.options).ok(),
             _ => None,
         };
         self.flow = flow;
@@ -83,7 +84,7 @@ impl EdgeCore {
     }
 
     /// A connection of the upstream's side is there. Returns whether it is taken.
-    fn joined(&mut self, flow: FlowId, ends: &Ends) -> bool {
+    fn joined(&mut self, flows: &mut Flows, flow: FlowId, ends: &Ends, log: Log) -> bool {
         if ends.is_incoming {
             // Who is not the upstream has no business here, though without our tokens it could do little.
             let known = self.peer.is_some_and(|peer| peer.ip() == ends.peer.ip());
@@ -99,17 +100,43 @@ impl EdgeCore {
                 SocketAddr::new(ends.local.ip(), listener.port())
             }
             Some(listener) => listener,
+            None if self.is_called_back() => self.listen(flows, ends.local, log),
             None => ends.local,
         };
         self.edge.set_upstream_host(host.to_string());
         self.edge.handle_flow_opened(flow, Side::Upstream, None);
         true
     }
+
+    /// Whether the upstream may open connections to this edge.
+    const fn is_called_back(&self) -> bool {
+        matches!(self.upstream, Upstream::Tcp(_))
+    }
+
+    /// Listens for the upstream on the address that leads to it; returns where.
+    fn listen(&mut self, flows: &mut Flows, local: SocketAddr, log: Log) -> SocketAddr {
+        if let Some(known) = self.found.iter().find(|known| known.ip() == local.ip()) {
+            return *known;
+        }
+        let mut any_port = local;
+        any_port.set_port(0);
+        match flows.listen_trunk(any_port) {
+            Ok(found) => {
+                self.found.push(found);
+                found
+            }
+            Err(error) => {
+                // What the upstream sends over the connection that there is arrives all the same.
+                log.write(Level::Error, "not-listening", &[("error", &error)]);
+                local
+            }
+        }
+    }
 }
 
 impl Core {
     /// Takes in that a flow opened or closed.
-    pub(crate) fn handle_event(&mut self, now: Duration, flows: &mut Flows, event: &FlowEvent<'_>) {
+    pub(crate) fn handle_event(&mut self, now: Duration, flows: &mut Flows, event: &FlowEvent<'_>, log: Log) {
         match (self, event) {
             (Self::Registrar(proxy), FlowEvent::Opened { flow, ends, .. }) => {
                 proxy.handle_flow_opened(*flow, FlowInfo { secure: ends.is_secure, peer: Some(ends.peer) });
@@ -127,11 +154,11 @@ impl Core {
                         core.edge.set_secure(*flow);
                     }
                 } else {
-                    core.joined(*flow, ends);
+                    core.joined(flows, *flow, ends, log);
                 }
             }
             (Self::Edge(core), FlowEvent::TrunkOpened { flow, ends }) => {
-                let taken = core.joined(*flow, ends);
+                let taken = core.joined(flows, *flow, ends, log);
                 if !taken {
                     // It is there: it just opened.
                     let _ = flows.abort(*flow);
@@ -139,9 +166,9 @@ impl Core {
             }
             (Self::Edge(core), FlowEvent::Closed { flow, .. }) => {
                 core.edge.handle_flow_closed(*flow);
-                // With a listener, responses may still come over a connection that the upstream opens (RFC 3261, section
-                // 18.2.2), as long as it is there.
-                if core.flow == Some(*flow) && core.listener.is_none() {
+                // Over TCP, responses may still come over a connection that the upstream opens (RFC 3261, section 18.2.2), as
+                // long as it is there.
+                if core.flow == Some(*flow) && !core.is_called_back() {
                     core.edge.handle_upstream_gone(now);
                 }
                 core.lost(now, *flow);

@@ -10,7 +10,7 @@ use ws_sip::auth::{Authenticator, Users};
 use ws_sip::edge::{self, Edge, Upstream, UpstreamTransport};
 use ws_sip::mi::Server;
 use ws_sip::proxy::{self, Proxy};
-use ws_sip::{Handle, ListenAddress, Tracer, Tracing, Transport};
+use ws_sip::{Handle, ListenAddress, OpenOptions, Tracer, Tracing, Transport};
 
 use super::core::{Core, EdgeCore};
 use super::hub::Told;
@@ -174,11 +174,11 @@ fn edge_core(
     key: &[u8; 32],
 ) -> Result<EdgeCore, String> {
     let socket = options.upstream_socket.map(|socket| nth(socket, number)).transpose()?;
-    let listener = match upstream.transport() {
-        UpstreamTransport::Tcp => {
-            let socket = socket.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let listener = match (upstream.transport(), socket) {
+        (UpstreamTransport::Tcp, Some(socket)) => {
             Some(transport.listen_trunk(socket).map_err(|error| error.to_string())?)
         }
+        // The address to listen on over TCP comes with the first connection to the upstream.
         _ => None,
     };
     let host = options.host.clone().unwrap_or_else(|| host.into());
@@ -186,8 +186,9 @@ fn edge_core(
     let mut config = edge::Config::new(host.clone(), host, upstream.transport());
     config.add_received = options.settings.ws_received;
     let edge = Edge::new(config, key);
-    let send_timeout = options.settings.upstream_send_timeout;
-    Ok(EdgeCore::new(edge, upstream.clone(), listener, socket, send_timeout))
+    let mut opening = OpenOptions::default();
+    opening.send_timeout = Some(options.settings.upstream_send_timeout);
+    Ok(EdgeCore::new(edge, upstream.clone(), listener, socket, opening))
 }
 
 /// The address of the worker with that number: its port is as many above the one that was given, unless any will do.

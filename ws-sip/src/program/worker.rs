@@ -50,7 +50,7 @@ impl Worker {
 fn handle(core: &mut Core, flows: &mut Flows, event: &FlowEvent<'_>, log: Log) {
     let now = since_start(flows);
     report(event, log);
-    core.handle_event(now, flows, event);
+    core.handle_event(now, flows, event, log);
     match event {
         FlowEvent::Message { flow, message, .. } => {
             if let Err(refused) = core.handle_sip(now, *flow, message) {

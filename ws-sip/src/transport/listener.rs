@@ -7,6 +7,8 @@ use mio::{Interest, Registry, Token};
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use ws_core::Instant;
 
+use super::MAX_LISTENERS;
+
 /// Connections that the system keeps until they are accepted, as far as it is set up for so many.
 const BACKLOG: i32 = 1024;
 /// How long a listener rests when the system has no descriptor left for a connection.
@@ -31,6 +33,33 @@ pub(super) enum Serves {
     SecureWebSocket,
     /// SIP over TCP.
     Trunk,
+}
+
+/// Listeners that a handler asked for, until the transport takes them in.
+#[derive(Debug, Default)]
+pub(super) struct NewListeners {
+    made: Vec<Listener>,
+    /// How many there are in all: the next one's token.
+    count: usize,
+}
+
+impl NewListeners {
+    /// Makes a listener by `bind`; returns where it listens.
+    pub(super) fn add(&mut self, bind: impl FnOnce(Token) -> io::Result<Listener>) -> io::Result<SocketAddr> {
+        if self.count == MAX_LISTENERS {
+            return Err(io::Error::other("too many listeners"));
+        }
+        let listener = bind(Token(self.count))?;
+        let local = listener.local();
+        self.count += 1;
+        self.made.push(listener);
+        Ok(local)
+    }
+
+    /// Moves them behind those that there are.
+    pub(super) fn move_to(&mut self, listeners: &mut Vec<Listener>) {
+        listeners.append(&mut self.made);
+    }
 }
 
 impl Listener {

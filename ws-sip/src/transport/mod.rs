@@ -196,15 +196,10 @@ impl Transport {
         address: SocketAddr,
         serves: Serves,
     ) -> Result<SocketAddr, TransportError> {
-        let failed = |error| TransportError::Listen(address, error);
-        let token = Token(self.listeners.len());
-        if token == WAKER {
-            return Err(failed(io::Error::other("too many listeners")));
-        }
-        let listener = bind(address, self.poll.registry(), token, serves).map_err(failed)?;
-        let local = listener.local();
-        self.listeners.push(listener);
-        Ok(local)
+        let registry = self.poll.registry();
+        let local = self.flows.new_listeners.add(|token| bind(address, registry, token, serves));
+        self.flows.new_listeners.move_to(&mut self.listeners);
+        local.map_err(|error| TransportError::Listen(address, error))
     }
 
     /// Changes the settings, for connections that come from now on; those that are there keep theirs, and the

@@ -34,6 +34,7 @@ impl Transport {
         // What was sent since the last poll leaves before we wait.
         self.flows.now = self.flows.clock.now();
         flush(&mut self.flows, &mut handler);
+        self.flows.new_listeners.move_to(&mut self.listeners);
         let wait = self.wait(timeout);
         match self.poll.poll(&mut self.events, wait) {
             Ok(()) => {}

@@ -16,11 +16,12 @@ use crate::trace::{Direction, Tracer};
 use crate::transport::clock::Clock;
 use crate::transport::event::{Counters, Ends, FlowStatus};
 use crate::transport::limits::Share;
+use crate::transport::listener::{Listener, NewListeners, Serves};
 use crate::transport::outgoing::{Connecting, Outgoing, Purpose, Resolver, Target};
 use crate::transport::stats::Stats;
 use crate::transport::timers::Deadlines;
 use crate::transport::trunk::{TrunkAddress, TrunkTransport};
-use crate::transport::{config, outgoing};
+use crate::transport::{TransportError, config, outgoing};
 pub(in crate::transport) use flow::{Flow, Link};
 
 /// The flows of a [`Transport`](super::Transport): what an event handler sends with.
@@ -45,6 +46,7 @@ pub struct Flows {
     pub(in crate::transport) too_long: Vec<(FlowId, usize)>,
     /// Outgoing flows by where they lead, for reuse.
     destinations: HashMap<Target, FlowId>,
+    pub(in crate::transport) new_listeners: NewListeners,
     pub(in crate::transport) draining: Option<Instant>,
     pub(in crate::transport) limits: Share,
     /// The upper bits of the flows' numbers.
@@ -111,6 +113,7 @@ impl Flows {
             dirty: Vec::new(),
             too_long: Vec::new(),
             destinations: HashMap::new(),
+            new_listeners: NewListeners::default(),
             draining: None,
             limits: Share::default(),
             number: 0,
@@ -186,6 +189,18 @@ impl Flows {
         let mut outgoing = Outgoing::new(target);
         outgoing.local = local;
         self.start(outgoing, Purpose::Trunk(transport))
+    }
+
+    /// Listens for connections of a SIP server, as [`Transport::listen_trunk`](super::Transport::listen_trunk) does: for who
+    /// learns only from a connection on which address the server reaches this side.
+    ///
+    /// # Errors
+    /// [`TransportError::Listen`].
+    pub fn listen_trunk(&mut self, address: SocketAddr) -> Result<SocketAddr, TransportError> {
+        let registry = &self.registry;
+        self.new_listeners
+            .add(|token| Listener::bind(address, registry, token, Serves::Trunk))
+            .map_err(|error| TransportError::Listen(address, error))
     }
 
     fn start(&mut self, outgoing: Outgoing, purpose: Purpose) -> FlowId {
