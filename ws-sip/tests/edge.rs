@@ -107,6 +107,22 @@ fn a_server_is_listened_for_where_it_reaches_the_edge() {
     }
 }
 
+/// A server that accepts browsers may ask for what all of them send.
+#[test]
+fn a_server_over_websocket_gets_the_origin_that_is_set() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("ws://{}/sip", upstream.local_addr().unwrap());
+    for (arguments, expected) in
+        [(&[][..], None), (&["--upstream-origin", "https://phone.example"], Some("https://phone.example"))]
+    {
+        let (_program, _browser) = edge(&to, arguments);
+        let request = read_head(&mut upstream.accept().unwrap().0);
+        assert!(request.starts_with("GET /sip HTTP/1.1\r\n"), "{request}");
+        let origin = request.lines().find_map(|line| line.strip_prefix("Origin: "));
+        assert_eq!(origin, expected, "{request}");
+    }
+}
+
 /// A socket for both versions of IP tells the address of an IPv4 server as one of IPv6, which it is not to the server.
 #[test]
 fn an_ipv4_server_reaches_an_edge_that_listens_for_both_versions() {

@@ -45,6 +45,9 @@ pub struct Settings {
     /// The same for connections to the SIP server that an edge stands in front of, over whatever transport. Given in
     /// milliseconds, default 5000: all browsers share one, and a server that is busy for a moment must not cost them all.
     pub upstream_send_timeout: Duration,
+    /// The Origin header that is sent to the SIP server that an edge stands in front of over WebSocket, such as
+    /// `https://phone.example`. Default none: no header is sent, which some servers refuse.
+    pub upstream_origin: Option<String>,
     /// Chunks (arrivals from the network) in which one SIP message may come; more: the connection is closed with
     /// 1008. Default 4; 0 for any number.
     pub ws_max_msg_chunks: u32,
@@ -133,6 +136,7 @@ impl Default for Settings {
             tls_ca: None,
             ws_send_timeout: Duration::from_millis(100),
             upstream_send_timeout: Duration::from_secs(5),
+            upstream_origin: None,
             ws_max_msg_chunks: 4,
             ws_counted_chunk_len: 0,
             require_origin: true,
@@ -258,6 +262,7 @@ mod tests {
             ("tls_ca", "/etc/ca.pem"),
             ("ws_send_timeout", "200"),
             ("upstream_send_timeout", "300"),
+            ("upstream_origin", "https://phone.example"),
             ("ws_max_msg_chunks", "8"),
             ("ws_counted_chunk_len", "1000"),
             ("require_origin", "no"),
@@ -319,6 +324,9 @@ mod tests {
             ("ws_handshake_timeout", "0"),
             ("ws_max_message_len", "-1"),
             ("ws_allowed_origins", "https://a.example,nonsense"),
+            ("upstream_origin", "phone.example"),
+            ("upstream_origin", "https://phone.example/path"),
+            ("upstream_origin", "https://a.example, https://b.example"),
             ("proxy_protocol_from", "10.0.0.0/8, everybody"),
             ("forwarded_for_from", "10.0.0.0/33"),
             ("workers", "0"),

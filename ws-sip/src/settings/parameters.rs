@@ -93,6 +93,19 @@ pub const PARAMETERS: &[Parameter] = &[
         set: |settings, value| put(&mut settings.upstream_send_timeout, milliseconds(value)),
     },
     Parameter {
+        name: "upstream_origin",
+        value: "ORIGIN",
+        help: "Origin header to the SIP server of `upstream`, over WebSocket (none)",
+        kind: Kind::Text,
+        set: |settings, value| {
+            if value.parse::<ws_core::Origin>().is_err() {
+                return Err(Some("it is no origin such as https://example.com".into()));
+            }
+            settings.upstream_origin = Some(value.into());
+            Ok(())
+        },
+    },
+    Parameter {
         name: "ws_max_msg_chunks",
         value: "N",
         help: "chunks in which a message may arrive, 0 for any number (4)",
