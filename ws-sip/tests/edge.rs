@@ -123,6 +123,24 @@ fn a_server_over_websocket_gets_the_origin_that_is_set() {
     }
 }
 
+/// A message that the server would not read costs its sender alone.
+#[test]
+fn a_message_that_is_too_long_for_the_server_is_answered_here() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("sip:{};transport=tcp", upstream.local_addr().unwrap());
+    let (_program, mut browser) = edge(&to, &["--upstream-max-message-len", "16384"]);
+    let (mut server, _) = upstream.accept().unwrap();
+    register(&mut browser);
+    assert!(read_head(&mut server).starts_with("REGISTER "));
+    let long = String::from_utf8(options("long")).unwrap();
+    let long = long.replace("\r\n\r\n", "\r\nContent-Length: 17000\r\n\r\n") + &"x".repeat(17_000);
+    browser.frame(0x81, long.as_bytes());
+    let answer = read_frame(&mut browser);
+    assert!(answer.starts_with("SIP/2.0 513 Message Too Large\r\n"), "{answer}");
+    browser.frame(0x81, &options("short"));
+    assert!(read_head(&mut server).starts_with("OPTIONS "));
+}
+
 /// A socket for both versions of IP tells the address of an IPv4 server as one of IPv6, which it is not to the server.
 #[test]
 fn an_ipv4_server_reaches_an_edge_that_listens_for_both_versions() {

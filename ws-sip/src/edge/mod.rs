@@ -91,6 +91,9 @@ pub struct Config {
     /// Transactions over UDP at once; a request beyond them is answered 503. Over a stream, so many requests without a final
     /// response are known at most. Default 65,536.
     pub max_transactions: usize,
+    /// Bytes of a message as it is sent to the upstream, with all that is written into it; a longer request is answered 513.
+    /// Default: any number. Over UDP it is never more than a datagram carries, 65,507.
+    pub max_upstream_message_len: usize,
     /// Whether `received`, and `rport` where it is asked for, are added to the topmost Via of browsers' requests. Off by
     /// default: RFC 7118 (section 5.2.3) leaves it open, and the upstream needs no address of a browser.
     pub add_received: bool,
@@ -109,6 +112,7 @@ impl Config {
             upstream_host: upstream_host.into(),
             transport,
             max_transactions: 65_536,
+            max_upstream_message_len: usize::MAX,
             add_received: false,
         }
     }
@@ -322,7 +326,8 @@ impl Edge {
 
     /// Whether the upstream takes a message of so many bytes.
     const fn fits(&self, len: usize) -> bool {
-        !matches!(self.config.transport, UpstreamTransport::Udp) || len <= MAX_DATAGRAM_LEN
+        len <= self.config.max_upstream_message_len
+            && (!matches!(self.config.transport, UpstreamTransport::Udp) || len <= MAX_DATAGRAM_LEN)
     }
 
     /// Whether an address is the edge's own, on either side.

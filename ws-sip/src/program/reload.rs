@@ -125,6 +125,7 @@ fn needing_a_restart(old: &Options, new: &Options) -> Vec<&'static str> {
         ("host", old.host != new.host),
         ("domain", old.domains != new.domains),
         ("upstream", old.upstream != new.upstream || a.upstream_send_timeout != b.upstream_send_timeout),
+        ("upstream-max-message-len", a.upstream_max_message_len != b.upstream_max_message_len),
         ("upstream-origin", a.upstream_origin != b.upstream_origin),
         ("upstream-socket", old.upstream_socket != new.upstream_socket),
         ("users", old.users.is_some() != new.users.is_some()),

@@ -185,6 +185,9 @@ fn edge_core(
     // The address that the upstream is told comes with the first connection to it.
     let mut config = edge::Config::new(host.clone(), host, upstream.transport());
     config.add_received = options.settings.ws_received;
+    if options.settings.upstream_max_message_len > 0 {
+        config.max_upstream_message_len = options.settings.upstream_max_message_len;
+    }
     let edge = Edge::new(config, key);
     let mut opening = OpenOptions::default();
     opening.send_timeout = Some(options.settings.upstream_send_timeout);

@@ -45,6 +45,10 @@ pub struct Settings {
     /// The same for connections to the SIP server that an edge stands in front of, over whatever transport. Given in
     /// milliseconds, default 5000: all browsers share one, and a server that is busy for a moment must not cost them all.
     pub upstream_send_timeout: Duration,
+    /// Bytes of a message as an edge sends it to the SIP server that it stands in front of, with all that the edge writes into
+    /// it; a longer request is answered 513. Default 0: any number, over UDP as many as one datagram carries. A server that is
+    /// sent more than it reads may end the one connection that all browsers share.
+    pub upstream_max_message_len: usize,
     /// The Origin header that is sent to the SIP server that an edge stands in front of over WebSocket, such as
     /// `https://phone.example`. Default none: no header is sent, which some servers refuse.
     pub upstream_origin: Option<String>,
@@ -136,6 +140,7 @@ impl Default for Settings {
             tls_ca: None,
             ws_send_timeout: Duration::from_millis(100),
             upstream_send_timeout: Duration::from_secs(5),
+            upstream_max_message_len: 0,
             upstream_origin: None,
             ws_max_msg_chunks: 4,
             ws_counted_chunk_len: 0,
@@ -262,6 +267,7 @@ mod tests {
             ("tls_ca", "/etc/ca.pem"),
             ("ws_send_timeout", "200"),
             ("upstream_send_timeout", "300"),
+            ("upstream_max_message_len", "16384"),
             ("upstream_origin", "https://phone.example"),
             ("ws_max_msg_chunks", "8"),
             ("ws_counted_chunk_len", "1000"),

@@ -93,6 +93,13 @@ pub const PARAMETERS: &[Parameter] = &[
         set: |settings, value| put(&mut settings.upstream_send_timeout, milliseconds(value)),
     },
     Parameter {
+        name: "upstream_max_message_len",
+        value: "BYTES",
+        help: "most that it takes in one message, a longer one gets 513, 0 for any number (0)",
+        kind: Kind::Integer,
+        set: |settings, value| put(&mut settings.upstream_max_message_len, value.parse().ok()),
+    },
+    Parameter {
         name: "upstream_origin",
         value: "ORIGIN",
         help: "Origin header to the SIP server of `upstream`, over WebSocket (none)",

@@ -255,3 +255,20 @@ fn what_no_datagram_carries_stays_here() {
     let mut scene = Scene::new(UpstreamTransport::Tcp);
     scene.forwards(ALICE, &with_body("MESSAGE", 100_000), SERVER);
 }
+
+/// What the server reads at most is told in bytes as they reach it.
+#[test]
+fn what_the_upstream_does_not_take_stays_here() {
+    for transport in [UpstreamTransport::Tcp, UpstreamTransport::Udp, UpstreamTransport::Ws] {
+        let mut scene = Scene::new(transport);
+        for method in ["MESSAGE", "REGISTER", "INVITE"] {
+            let request = request(method, "sip:bob@example.com", "");
+            scene.edge.config.max_upstream_message_len = usize::MAX;
+            let len = scene.forwards(ALICE, &request, SERVER).len();
+            scene.edge.config.max_upstream_message_len = len;
+            assert_eq!(scene.forwards(ALICE, &request, SERVER).len(), len);
+            scene.edge.config.max_upstream_message_len = len - 1;
+            scene.answers(ALICE, &request, 513);
+        }
+    }
+}
