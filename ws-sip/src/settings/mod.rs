@@ -91,7 +91,7 @@ pub struct Settings {
     /// Threads that serve connections, each with listeners of its own on the same addresses (`SO_REUSEPORT`). Default 1. This
     /// is for the program: a [`Transport`](crate::Transport) is one.
     pub workers: u8,
-    /// Whether `received`, and `rport` where it is asked for, are added to the topmost Via of requests. Default no: RFC 7118
+    /// Whether `received`, and `rport` where it is asked for and known, are added to the topmost Via of requests. Default no: RFC 7118
     /// (section 5.2.3) leaves it open, responses go back through the flow in any case, and the address may be one that is
     /// nobody's business.
     pub ws_received: bool,

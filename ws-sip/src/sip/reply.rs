@@ -149,7 +149,8 @@ fn write_lines(request: &Message<'_>, peer: Option<SocketAddr>, out: &mut Vec<u8
     Some(Parts { via_end, call_id_end, cseq_end, has_tag })
 }
 
-/// Appends a Via value with the address that it came from; one that cannot be read is passed on as it is.
+/// Appends a Via value with the address that it came from, and the port, unless that is 0: not known. One that cannot be read is
+/// passed on as it is.
 pub(crate) fn write_received(value: &[u8], peer: SocketAddr, out: &mut Vec<u8>) {
     let Ok(via) = Via::parse(value) else {
         out.extend_from_slice(value);
@@ -172,7 +173,7 @@ pub(crate) fn write_received(value: &[u8], peer: SocketAddr, out: &mut Vec<u8>) 
         }
     }
     append(out, format_args!(";received={}", peer.ip()));
-    if via.rport.is_some() {
+    if via.rport.is_some() && peer.port() != 0 {
         append(out, format_args!(";rport={}", peer.port()));
     }
 }

@@ -107,6 +107,20 @@ fn received_and_rport_are_added_when_configured() {
     }
 }
 
+/// A proxy for HTTP tells the address of a browser and no port.
+#[test]
+fn no_port_is_told_that_is_not_known() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    scene.edge.config.add_received = true;
+    scene.edge.handle_flow_opened(ALICE, Side::Client, Some("192.0.2.7:0".parse().unwrap()));
+    let register = request("REGISTER", "sip:example.com", "").replace(";branch", ";rport;branch");
+    let expected = "SIP/2.0/WS abc.invalid;branch=z9hG4bK-REGISTER;received=192.0.2.7";
+    let up = scene.forwards(ALICE, &register, SERVER);
+    assert_eq!(values(&up, Header::Via)[1], expected);
+    let own = scene.answers(ALICE, &register.replace("Max-Forwards: 70", "Max-Forwards: 0"), 483);
+    assert_eq!(values(&own, Header::Via), [expected]);
+}
+
 #[test]
 fn requests_in_a_dialog_follow_the_record_routes_both_ways() {
     let mut scene = Scene::new(UpstreamTransport::Tcp);
