@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use common::{Node, Raw, destination, options, until};
 use ws_core::{Deadline, Outcome};
-use ws_sip::{OpenOptions, Settings};
+use ws_sip::{OpenOptions, SendError, Settings};
 
 /// Settings in which our own client, which sends no Origin unless told, may connect.
 fn open() -> Settings {
@@ -99,6 +99,20 @@ fn a_sip_server_may_open_trunks_too() {
     server.write_all(&with_length("hello")).unwrap();
     until(&mut [&mut edge], |nodes| nodes[0].messages().len() == 1);
     assert_eq!(edge.opened().len(), 1);
+}
+
+/// What is only in WebSocket is refused for that reason.
+#[test]
+fn a_trunk_is_no_websocket() {
+    let mut edge = Node::new(open());
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address: ws_sip::TrunkAddress = server.local_addr().unwrap().to_string().parse().unwrap();
+    let flow = edge.transport.flows().open_trunk(&address, ws_sip::TrunkTransport::Udp);
+    until(&mut [&mut edge], |nodes| nodes[0].opened().len() == 1);
+    let flows = edge.transport.flows();
+    assert_eq!(flows.ping(flow), Err(SendError::NotWebSocket));
+    assert_eq!(flows.close(flow, ws_core::StatusCode::NORMAL, ""), Err(SendError::NotWebSocket));
+    assert_eq!(SendError::NotWebSocket.to_string(), "the flow is no WebSocket connection");
 }
 
 /// Datagrams come from where the server is told to send to.

@@ -71,6 +71,8 @@ pub enum SendError {
     NoSuchFlow,
     /// The flow cannot take it now.
     Refused(ws_core::SendError),
+    /// The flow is one of SIP over TCP or UDP, where there is no such thing.
+    NotWebSocket,
     /// No datagram carries so long a message.
     TooLong,
     /// The destination cannot be used at all.
@@ -82,6 +84,7 @@ impl core::fmt::Display for SendError {
         match self {
             Self::NoSuchFlow => f.write_str("no such flow"),
             Self::Refused(error) => error.fmt(f),
+            Self::NotWebSocket => f.write_str("the flow is no WebSocket connection"),
             Self::TooLong => f.write_str("too long for a datagram"),
             Self::Unreachable => f.write_str("the destination cannot be used"),
         }
@@ -397,7 +400,8 @@ impl Flows {
     ) -> Result<(), SendError> {
         self.with(id, |flow, _| match &mut flow.link {
             Link::Up { endpoint, out, .. } => act(endpoint, out).map_err(SendError::Refused),
-            Link::Connecting(_) | Link::Trunk(_) => Err(SendError::Refused(ws_core::SendError::NotOpen)),
+            Link::Connecting(_) => Err(SendError::Refused(ws_core::SendError::NotOpen)),
+            Link::Trunk(_) => Err(SendError::NotWebSocket),
         })
     }
 }
