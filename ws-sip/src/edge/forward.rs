@@ -124,7 +124,7 @@ impl Edge {
         }
         if side == Side::Client && self.config.transport != UpstreamTransport::Udp {
             let branch = self.branch(&found.via.sent_by, found.via.branch, message);
-            self.unanswered.add(now, branch, from, message, method);
+            self.unanswered.add(now, branch, from, to, message, method);
         }
         match side {
             Side::Client => self.stats.requests_up += 1,

@@ -30,7 +30,7 @@ use std::hash::DefaultHasher;
 use crate::flow::FlowId;
 use crate::memory::give_back;
 use crate::proxy::Refused;
-use crate::sip::{HostPort, Message, SipUri, StartLine};
+use crate::sip::{HostPort, Message, ReplyHead, SipUri, StartLine};
 use crate::transport::MAX_DATAGRAM_LEN;
 use token::Tokens;
 use transactions::Transactions;
@@ -267,14 +267,19 @@ impl Edge {
     /// and will not be back soon: what has no final response is answered 503 (RFC 3261, section 16.9). Over UDP the
     /// transactions' own timers tell.
     pub fn handle_upstream_gone(&mut self, now: Duration) {
-        for (flow, head) in self.unanswered.take(now) {
-            if self.flows.get(&flow) != Some(&Side::Client) {
-                continue;
-            }
+        self.handle_timeout(now);
+        for (flow, head) in self.unanswered.take() {
+            self.answer_late(flow, head, 503, "Service Unavailable");
+        }
+    }
+
+    /// Answers what was forwarded, and what nobody else will answer.
+    fn answer_late(&mut self, flow: FlowId, head: ReplyHead, status: u16, reason: &str) {
+        if self.flows.get(&flow) == Some(&Side::Client) {
             self.tags += 1;
             let tag = format!("e{:x}-{:x}", self.seed, self.tags);
             self.stats.answered += 1;
-            self.send(flow, head.reply(503, "Service Unavailable", tag).finish());
+            self.send(flow, head.reply(status, reason, tag).finish());
         }
     }
 
@@ -294,11 +299,17 @@ impl Edge {
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.transactions.poll_timeout()
+        self.transactions.poll_timeout().into_iter().chain(self.unanswered.poll_timeout()).min()
     }
 
     /// Acts on the deadlines that passed by `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
+        while let Some((flow, over, head)) = self.unanswered.handle_timeout(now) {
+            // As long as its connection is there, the upstream has it in hand.
+            if !self.flows.contains_key(&over) {
+                self.answer_late(flow, head, 408, "Request Timeout");
+            }
+        }
         while let Some(due) = self.transactions.handle_timeout(now) {
             match due {
                 transactions::Due::Retransmit(bytes) => {

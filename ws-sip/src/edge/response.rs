@@ -30,10 +30,9 @@ impl Edge {
         }
         if side == Side::Upstream
             && !udp
-            && status >= 200
             && let Some(branch) = found.via.branch.and_then(parse_branch)
         {
-            self.unanswered.answered(branch, method);
+            self.unanswered.answered(now, branch, method, status);
         }
         let token = found.via.params.into_iter().flatten().find(|param| param.is(VIA_PARAMETER));
         let to = token.and_then(|param| self.tokens.flow(param.value?)).ok_or(Refused::StrayResponse)?;

@@ -1,17 +1,21 @@
 //! Requests that went to the upstream over a stream and have no final response yet: should the upstream be gone for good, the
 //! browsers need not wait for timers of their own. All else about calls is the upstream's to know.
+//!
+//! Should only the connection be gone and the upstream there again, it may answer over the new one (RFC 3261 section 18.2.2). An
+//! INVITE for which it does not is ended here, after what Timers B and C allow; any other request ended at its browser by then,
+//! which must not be told 408 any more (RFC 4320 section 4.2).
 
 use core::time::Duration;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::flow::FlowId;
 use crate::memory::give_back;
 use crate::sip::{Message, Method, ReplyHead};
 
-/// After 64 T1 a browser has given up a request other than INVITE (RFC 3261 section 17.1.2.2).
+/// After 64 T1 a browser has given up a request without a response (RFC 3261 sections 17.1.1.2 and 17.1.2.2).
 const LIFETIME: Duration = Duration::from_secs(32);
-/// An INVITE may ring for longer than three minutes (section 16.6 item 11); one that does is on its own.
-const INVITE_LIFETIME: Duration = Duration::from_secs(300);
+/// An INVITE may ring for longer than three minutes (section 16.6 item 11).
+const RINGING_LIFETIME: Duration = Duration::from_secs(300);
 
 /// By the number in our branch, and the method, since CANCEL has the branch of what it cancels.
 type Key = (u64, u8);
@@ -19,6 +23,8 @@ type Key = (u64, u8);
 #[derive(Debug)]
 struct Request {
     from: FlowId,
+    /// The upstream's flow that it went over.
+    over: FlowId,
     head: ReplyHead,
     ends: Duration,
 }
@@ -27,13 +33,14 @@ struct Request {
 pub(super) struct Unanswered {
     max: usize,
     all: HashMap<Key, Request>,
-    /// In the order in which they end, those of each lifetime; some are answered already.
-    queues: [VecDeque<(Duration, Key)>; 2],
+    deadlines: BTreeSet<(Duration, Key)>,
 }
+
+const INVITE: u8 = 0;
 
 const fn key(branch: u64, method: Method) -> Key {
     let kind = match method {
-        Method::Invite => 0,
+        Method::Invite => INVITE,
         Method::Cancel => 1,
         _ => 2,
     };
@@ -42,67 +49,69 @@ const fn key(branch: u64, method: Method) -> Key {
 
 impl Unanswered {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, all: HashMap::new(), queues: [VecDeque::new(), VecDeque::new()] }
+        Self { max, all: HashMap::new(), deadlines: BTreeSet::new() }
     }
 
-    /// Notes a request that was forwarded. Beyond `max` none is.
+    /// Notes a request that is forwarded `over` a flow. Beyond `max` none is.
     pub(super) fn add(
         &mut self,
         now: Duration,
         branch: u64,
         from: FlowId,
+        over: FlowId,
         message: &Message<'_>,
         method: Method,
     ) {
-        self.expire(now);
         // A CANCEL is answered with what it cancels.
         if matches!(method, Method::Ack | Method::Cancel) || self.all.len() >= self.max {
             return;
         }
         let Some(head) = ReplyHead::of(message, None) else { return };
-        let (queue, lifetime) = match method {
-            Method::Invite => (0, INVITE_LIFETIME),
-            _ => (1, LIFETIME),
-        };
-        let (key, ends) = (key(branch, method), now + lifetime);
-        self.all.insert(key, Request { from, head, ends });
-        self.queues[queue].push_back((ends, key));
+        let (key, ends) = (key(branch, method), now + LIFETIME);
+        if let Some(replaced) = self.all.insert(key, Request { from, over, head, ends }) {
+            self.deadlines.remove(&(replaced.ends, key));
+        }
+        self.deadlines.insert((ends, key));
     }
 
-    /// Takes in a final response.
-    pub(super) fn answered(&mut self, branch: u64, method: Method) {
-        if self.all.remove(&key(branch, method)).is_some() {
-            give_back(&mut self.all);
-        }
-        for queue in &mut self.queues {
-            while queue.front().is_some_and(|(_, key)| !self.all.contains_key(key)) {
-                queue.pop_front();
+    /// Takes in a response.
+    pub(super) fn answered(&mut self, now: Duration, branch: u64, method: Method, status: u16) {
+        let key = key(branch, method);
+        if status >= 200 {
+            if let Some(request) = self.all.remove(&key) {
+                self.deadlines.remove(&(request.ends, key));
+                give_back(&mut self.all);
             }
-            if queue.capacity() > 1024 && queue.len() < queue.capacity() / 8 {
-                queue.shrink_to(queue.len() * 2);
-            }
+        } else if method == Method::Invite
+            && let Some(request) = self.all.get_mut(&key)
+        {
+            self.deadlines.remove(&(request.ends, key));
+            request.ends = now + RINGING_LIFETIME;
+            self.deadlines.insert((request.ends, key));
         }
     }
 
     /// Takes all out, each with who asked.
-    pub(super) fn take(&mut self, now: Duration) -> Vec<(FlowId, ReplyHead)> {
-        self.expire(now);
-        self.queues = [VecDeque::new(), VecDeque::new()];
+    pub(super) fn take(&mut self) -> Vec<(FlowId, ReplyHead)> {
+        self.deadlines.clear();
         core::mem::take(&mut self.all).into_values().map(|request| (request.from, request.head)).collect()
     }
 
-    fn expire(&mut self, now: Duration) {
-        for queue in &mut self.queues {
-            while let Some(&(ends, key)) = queue.front()
-                && (ends <= now || !self.all.contains_key(&key))
-            {
-                queue.pop_front();
-                if self.all.get(&key).is_some_and(|request| request.ends <= now) {
-                    self.all.remove(&key);
-                }
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// Forgets what ends by `now`; returns the next INVITE of that, with who sent it and over which flow it went.
+    pub(super) fn handle_timeout(&mut self, now: Duration) -> Option<(FlowId, FlowId, ReplyHead)> {
+        while let Some(&(at, key)) = self.deadlines.first().filter(|&&(at, _)| at <= now) {
+            self.deadlines.remove(&(at, key));
+            let Some(Request { from, over, head, .. }) = self.all.remove(&key) else { continue };
+            give_back(&mut self.all);
+            if key.1 == INVITE {
+                return Some((from, over, head));
             }
         }
-        give_back(&mut self.all);
+        None
     }
 
     #[cfg(test)]

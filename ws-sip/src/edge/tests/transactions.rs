@@ -209,13 +209,50 @@ fn requests_are_not_remembered_for_ever() {
     }
     assert_eq!(scene.edge.unanswered.len(), 5000);
     scene.now += Duration::from_secs(31);
-    scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+    let up = scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+    scene.forwards(SERVER, &response(180, &up), ALICE);
     assert_eq!(scene.edge.unanswered.len(), 5001);
-    scene.now += Duration::from_secs(2);
+    assert_eq!(scene.wait(), Some((Duration::from_secs(32), Vec::new())));
+    assert_eq!(scene.edge.unanswered.len(), 1);
     scene.forwards(BOB, &request("OPTIONS", "sip:alice@example.com", ""), SERVER);
-    assert_eq!(scene.edge.unanswered.len(), 2);
     scene.edge.handle_upstream_gone(scene.now + Duration::from_secs(300));
     scene.nothing_sent();
+    assert_eq!(scene.edge.poll_timeout(), None, "no deadline outlives its request");
+}
+
+/// RFC 3261 section 18.2.2: the upstream may answer over a new connection. It has until Timer B or C.
+#[test]
+fn a_call_whose_connection_ended_waits_no_longer_than_its_timer() {
+    let next = FlowId(101);
+    for (rings_at, ends_at) in [(None, 32), (Some(30), 330)] {
+        let mut scene = Scene::new(UpstreamTransport::Tcp);
+        let up = scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+        if let Some(at) = rings_at {
+            scene.now = Duration::from_secs(at);
+            scene.forwards(SERVER, &response(180, &up), ALICE);
+        }
+        scene.forwards(BOB, &request("MESSAGE", "sip:alice@example.com", ""), SERVER);
+        scene.edge.handle_flow_closed(SERVER);
+        scene.edge.handle_flow_opened(next, Side::Upstream, None);
+        let mut sent = Vec::new();
+        while let Some((at, sends)) = scene.wait() {
+            sent.extend(sends.into_iter().map(|send| (at.as_secs(), send)));
+        }
+        let [(at, answer)] = &*sent else { panic!("{sent:?}") };
+        assert_eq!((*at, answer.flow), (ends_at, ALICE));
+        let text = core::str::from_utf8(&answer.bytes).unwrap();
+        assert!(text.starts_with("SIP/2.0 408 ") && values(text, Header::Via).len() == 1, "{text}");
+    }
+    // Answered over the new connection; and one that the upstream has in hand.
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let up = scene.forwards(ALICE, &request("INVITE", "sip:bob@example.com", ""), SERVER);
+    scene.edge.handle_flow_closed(SERVER);
+    scene.edge.handle_flow_opened(next, Side::Upstream, None);
+    scene.forwards(next, &response(486, &up), ALICE);
+    scene.forwards(BOB, &request("INVITE", "sip:alice@example.com", ""), next);
+    while let Some((_, sends)) = scene.wait() {
+        assert_eq!(sends, []);
+    }
 }
 
 /// RFC 3261 section 21.5.7. One that is too long costs its sender alone, and only once.
