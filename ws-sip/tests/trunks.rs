@@ -101,6 +101,34 @@ fn a_sip_server_may_open_trunks_too() {
     assert_eq!(edge.opened().len(), 1);
 }
 
+/// What a browser may send comes back from the server with what proxies wrote into it.
+#[test]
+fn a_server_may_send_more_than_a_browser() {
+    let mut settings = open();
+    settings.ws_max_message_len = 1000;
+    let longer = with_length(&"x".repeat(1000));
+    for over_tcp in [true, false] {
+        let mut server = Node::new(open());
+        let mut edge = Node::new(settings.clone());
+        if over_tcp {
+            let address = server.transport.listen_trunk("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = address.to_string().parse().unwrap();
+            edge.transport.flows().open_trunk(&address, ws_sip::TrunkTransport::Tcp);
+        } else {
+            let address = server.transport.listen("ws:127.0.0.1:0".parse().unwrap()).unwrap();
+            let mut options = OpenOptions::default();
+            options.max_message_len = Some(settings.max_trunk_message_len());
+            edge.transport.flows().open(&destination(address), &options).unwrap();
+        }
+        until(&mut [&mut edge, &mut server], |nodes| nodes.iter().all(|node| node.opened().len() == 1));
+        let flow = server.opened()[0];
+        server.transport.flows().send(flow, &longer).unwrap();
+        until(&mut [&mut edge, &mut server], |nodes| nodes[0].messages().len() == 1);
+        assert_eq!(edge.messages(), [&longer]);
+        assert_eq!(edge.closed(), Vec::<&Outcome>::new());
+    }
+}
+
 /// What is only in WebSocket is refused for that reason.
 #[test]
 fn a_trunk_is_no_websocket() {

@@ -212,6 +212,13 @@ impl Core {
         }
     }
 
+    /// Changes how long a message of an edge's upstream may be, over the next WebSocket connection to it.
+    pub(crate) fn set_max_message_len(&mut self, max: usize) {
+        if let Self::Edge(core) = self {
+            core.options.max_message_len = Some(max);
+        }
+    }
+
     pub(crate) fn statistics(&self) -> Vec<Statistic> {
         match self {
             Self::Registrar(proxy) => statistic::proxy(proxy.stats()),

@@ -28,10 +28,12 @@ pub(crate) struct Reload {
 impl Reload {
     /// Puts it in force; returns the log to write to from now on.
     pub(crate) fn apply(self, transport: &mut Transport, core: &mut Core) -> Log {
-        if transport.reconfigure(self.settings).is_ok()
-            && let Some(users) = self.users
-        {
-            core.set_users(users);
+        let max_message_len = self.settings.max_trunk_message_len();
+        if transport.reconfigure(self.settings).is_ok() {
+            core.set_max_message_len(max_message_len);
+            if let Some(users) = self.users {
+                core.set_users(users);
+            }
         }
         let old = self.tracer.and_then(|tracer| transport.replace_tracer(tracer));
         // Who waits for it may have stopped waiting.

@@ -191,6 +191,7 @@ fn edge_core(
     let edge = Edge::new(config, key);
     let mut opening = OpenOptions::default();
     opening.send_timeout = Some(options.settings.upstream_send_timeout);
+    opening.max_message_len = Some(options.settings.max_trunk_message_len());
     opening.origin.clone_from(&options.settings.upstream_origin);
     Ok(EdgeCore::new(edge, upstream.clone(), listener, socket, opening))
 }

@@ -71,7 +71,7 @@ pub struct Settings {
     /// From a keepalive Ping to its Pong; then the connection counts as lost. Given in seconds, default 10; 0
     /// sends Pings and demands no answer.
     pub ws_pong_timeout: Duration,
-    /// Bytes of one SIP message. Default 256 KiB; beyond: 1009.
+    /// Bytes of one SIP message. Default 256 KiB; beyond: 1009. From a SIP server over TCP, 64 KiB more.
     pub ws_max_message_len: usize,
     /// Who stands in front and begins each connection with a PROXY header, version 1 or 2: its connections are those of the
     /// clients that the headers name, and one without a header is closed. Default empty: nobody.
@@ -191,6 +191,13 @@ impl Settings {
             value: value.into(),
             why,
         })
+    }
+
+    /// Returns how many bytes one SIP message of a server may have: what a client may send, and what proxies write into it on its
+    /// way to another, which must not end the connection that all share.
+    #[must_use]
+    pub const fn max_trunk_message_len(&self) -> usize {
+        self.ws_max_message_len.saturating_add(64 << 10)
     }
 
     /// Returns the collector that records go to, if there is one.

@@ -78,6 +78,8 @@ pub(super) struct Outgoing {
     pub(super) local: Option<SocketAddr>,
     /// If not the one of all flows.
     pub(super) send_timeout: Option<Duration>,
+    /// The same.
+    pub(super) max_message_len: Option<usize>,
     /// Messages for when it is open.
     queue: Vec<Box<[u8]>>,
     queued: usize,
@@ -85,7 +87,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) const fn new(target: Target) -> Self {
-        Self { target, local: None, send_timeout: None, queue: Vec::new(), queued: 0 }
+        Self { target, local: None, send_timeout: None, max_message_len: None, queue: Vec::new(), queued: 0 }
     }
 
     pub(super) const fn target(&self) -> &Target {

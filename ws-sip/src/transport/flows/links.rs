@@ -75,6 +75,9 @@ impl Flows {
         if let Some(timeout) = options.and_then(|outgoing| outgoing.send_timeout) {
             Arc::make_mut(&mut client).send_timeout = Some(timeout).filter(|time| !time.is_zero());
         }
+        if let Some(max) = options.and_then(|outgoing| outgoing.max_message_len) {
+            Arc::make_mut(&mut client).max_message_len = max;
+        }
         if self.flow(id).is_some_and(Flow::is_trunk) {
             watch(&stream, &self.settings)?;
         }
@@ -94,6 +97,7 @@ impl Flows {
             }
             _ => Socket::from(stream),
         };
+        let max_trunk_message_len = self.settings.max_trunk_message_len();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let Some(flow) = self.flow_mut(id) else { return Ok(()) };
@@ -103,9 +107,7 @@ impl Flows {
                 let endpoint = Endpoint::client(request, &client, KeySource::from_seed(seed), now);
                 Link::Up { stream, endpoint, out: SendBuffer::new() }
             }
-            Purpose::Trunk(_) => {
-                Link::Trunk(Box::new(Trunk::tcp(stream.into_tcp()?, client.max_message_len)))
-            }
+            Purpose::Trunk(_) => Link::Trunk(Box::new(Trunk::tcp(stream.into_tcp()?, max_trunk_message_len))),
         };
         flow.ends = ends.canonical();
         self.mark(id);
@@ -120,7 +122,7 @@ impl Flows {
     ) -> io::Result<FlowId> {
         stream.set_nodelay(true)?;
         watch(&stream, &self.settings)?;
-        let mut trunk = Trunk::tcp(stream, self.settings.ws_max_message_len);
+        let mut trunk = Trunk::tcp(stream, self.settings.max_trunk_message_len());
         trunk.register(&self.registry, Token(FIRST_FLOW + self.next_index()))?;
         let flow = self.insert(Link::Trunk(Box::new(trunk)), ends, None);
         self.mark(flow);

@@ -169,6 +169,7 @@ impl Flows {
         let request = outgoing::request(destination, port, options).ok_or(SendError::Unreachable)?;
         let mut outgoing = Outgoing::new(target);
         outgoing.send_timeout = options.send_timeout;
+        outgoing.max_message_len = options.max_message_len;
         Ok(self.start(outgoing, Purpose::WebSocket(Box::new(request))))
     }
 
@@ -417,6 +418,8 @@ pub struct OpenOptions {
     /// The flow is closed when its peer accepts no byte for so long while something is to be sent; zero for never. Default:
     /// [`ws_send_timeout`](Settings::ws_send_timeout).
     pub send_timeout: Option<Duration>,
+    /// Bytes of one SIP message that comes over it. Default: [`ws_max_message_len`](Settings::ws_max_message_len).
+    pub max_message_len: Option<usize>,
 }
 
 /// Bits of a flow's number that are its place; above are 32 that count the flows of the place, and 8 of the transport.
