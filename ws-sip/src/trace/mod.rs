@@ -25,6 +25,7 @@
 
 mod message;
 mod record;
+mod secrets;
 mod tracer;
 
 pub use record::{CUT_MARK, Happened, Record};

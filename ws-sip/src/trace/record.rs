@@ -2,6 +2,8 @@
 
 use core::fmt::Write as _;
 
+use super::secrets;
+
 /// The values of a record in their order.
 ///
 /// Keys, events and statuses are those of OpenSIPS, so that tools which know them read ours; further members tell
@@ -34,10 +36,6 @@ impl Happened {
 
 /// What a value ends in when it was cut to fit.
 pub const CUT_MARK: &str = "...[cut]";
-/// What stands in place of a secret.
-const MASKED: &str = "***";
-/// Header fields whose values are secrets.
-const SECRETS: &[&str] = &["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 impl Record {
     /// Starts a record of a WebSocket connection, over TLS if it `is_secure`.
@@ -58,7 +56,7 @@ impl Record {
     pub fn push_head(&mut self, key: &'static str, head: &[u8], secrets: bool) {
         if !head.is_empty() {
             let head = String::from_utf8_lossy(head);
-            self.push(key, if secrets { head.into_owned() } else { mask_secrets(&head) });
+            self.push(key, if secrets { head.into_owned() } else { secrets::mask(&head) });
         }
     }
 
@@ -128,23 +126,6 @@ impl Record {
             }
         }
     }
-}
-
-/// Replaces the values of header fields that hold secrets.
-fn mask_secrets(head: &str) -> String {
-    let mut masked = String::with_capacity(head.len());
-    for line in head.split_inclusive("\r\n") {
-        match line.split_once(':') {
-            Some((name, _)) if SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) => {
-                masked.push_str(name);
-                masked.push_str(": ");
-                masked.push_str(MASKED);
-                masked.push_str("\r\n");
-            }
-            _ => masked.push_str(line),
-        }
-    }
-    masked
 }
 
 fn push_json_string(json: &mut String, text: &str) {
