@@ -4,6 +4,7 @@
 mod program {
     pub(crate) mod core;
     pub(crate) mod hub;
+    mod lines;
     pub(crate) mod log;
     pub(crate) mod manage;
     pub(crate) mod options;
@@ -19,7 +20,7 @@ mod program {
 use std::process::ExitCode;
 
 use program::options::{self, Command};
-use program::serve;
+use program::{log, serve};
 
 fn main() -> ExitCode {
     let arguments = || std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
@@ -40,11 +41,13 @@ fn main() -> ExitCode {
         Ok(Command::Check(options)) => serve::check(&options),
         Err(error) => Err(error),
     };
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ws-sip: {error}");
+            log::last_words(&format!("ws-sip: {error}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    log::flush();
+    code
 }

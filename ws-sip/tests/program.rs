@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use common::program::{Running, get, start, ws_sip};
+use common::program::{Running, get, start, started, ws_sip};
 
 #[test]
 fn it_serves_its_page_and_stops_when_told() {
@@ -256,4 +256,37 @@ fn it_traces_anew_when_told() {
             }
         }
     }
+}
+
+/// Whoever reads the log, or does not, holds up no connection; what was left out is told when there is room.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    // Full before the program starts.
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    let mut filled = 0;
+    while let Ok(n) = writer.write(&[b'.'; 4096]) {
+        filled += n;
+    }
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let mut command = ws_sip(&["--socket", "ws:127.0.0.1:0", "--log", "debug"]);
+    command.stderr(writer);
+    let (mut program, port) = started(command.spawn().unwrap());
+    drop(command);
+    // Each line has the whole target: more than may wait.
+    let target = format!("/{}", "x".repeat(12_000));
+    for _ in 0..100 {
+        assert!(get(port, &target).starts_with("HTTP/1.1 404 "));
+    }
+    let mut filling = vec![0; filled];
+    reader.read_exact(&mut filling).unwrap();
+    let mut log = BufReader::new(reader).lines().map(Result::unwrap);
+    let is_page = |line: &String| line.contains(" debug http ");
+    let written =
+        log.by_ref().take_while(|line| !line.contains(" info dropped lines=")).filter(is_page).count();
+    assert!((50..100).contains(&written), "{written}");
+    assert!(get(port, "/").starts_with("HTTP/1.1 200 "));
+    program.0.kill().unwrap();
+    assert_eq!(log.filter(is_page).count(), 1, "there is room again");
 }

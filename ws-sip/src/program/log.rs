@@ -1,9 +1,34 @@
-//! The log: one line an event, `key=value`, on standard error.
+//! The log: one line an event, `key=value`, on standard error. A thread writes it: see [`Lines`].
 
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 use std::io::Write as _;
+use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::SystemTime;
+
+use super::lines::Lines;
+
+/// Bytes of lines that wait for standard error to take them: 1 MiB.
+const MAX_WAITING: usize = 1 << 20;
+/// How long the end of the program waits for standard error.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// What waits for standard error; `None` if there is no thread that writes it.
+static LINES: LazyLock<Option<Arc<Lines>>> = LazyLock::new(|| {
+    let lines = Arc::new(Lines::new(MAX_WAITING));
+    let taken = Arc::clone(&lines);
+    let run = move || {
+        let mut batch = Vec::new();
+        loop {
+            taken.write_to(&mut std::io::stderr(), &mut batch, |dropped| {
+                line(Level::Info, "dropped", &[("lines", &dropped)])
+            });
+        }
+    };
+    thread::Builder::new().name("ws-sip-log".into()).spawn(run).ok().map(|_| lines)
+});
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,18 +71,42 @@ impl Log {
         if level > self.0 {
             return;
         }
-        let time = humantime::format_rfc3339_millis(SystemTime::now());
-        let mut line = format!("{time} {} {event}", level.name());
-        for (name, value) in fields {
-            line.push(' ');
-            line.push_str(name);
-            line.push('=');
-            push_value(&mut line, &value.to_string());
-        }
-        line.push('\n');
-        // Where standard error is gone there is nobody to tell.
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        put(&line(level, event, fields));
     }
+}
+
+/// Writes a line that is no event: the last words of a program that cannot go on.
+pub(crate) fn last_words(words: &str) {
+    put(&format!("{words}\n"));
+}
+
+/// Waits until standard error took what was written, if it takes it soon.
+pub(crate) fn flush() {
+    if let Some(lines) = &*LINES {
+        lines.flush(FLUSH);
+    }
+}
+
+/// Gives a line to the thread.
+fn put(line: &str) {
+    match &*LINES {
+        Some(lines) => lines.push(line),
+        // Where standard error is gone there is nobody to tell.
+        None => drop(std::io::stderr().write_all(line.as_bytes())),
+    }
+}
+
+fn line(level: Level, event: &str, fields: &[(&str, &dyn fmt::Display)]) -> String {
+    let time = humantime::format_rfc3339_millis(SystemTime::now());
+    let mut line = format!("{time} {} {event}", level.name());
+    for (name, value) in fields {
+        line.push(' ');
+        line.push_str(name);
+        line.push('=');
+        push_value(&mut line, &value.to_string());
+    }
+    line.push('\n');
+    line
 }
 
 /// Appends a value, in quotes if it would not be one word.

@@ -22,7 +22,11 @@ impl Drop for Running {
 
 /// Starts the program and returns it with the port that it names.
 pub(crate) fn start(arguments: &[&str]) -> (Running, u16) {
-    let mut child = ws_sip(arguments).spawn().unwrap();
+    started(ws_sip(arguments).spawn().unwrap())
+}
+
+/// Takes in the port of a program that was just started.
+pub(crate) fn started(mut child: Child) -> (Running, u16) {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let running = Running(child);
