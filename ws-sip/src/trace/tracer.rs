@@ -40,7 +40,7 @@ pub struct Tracer {
     sender: Sender,
     tracing: Tracing,
     options: TracerOptions,
-    /// Makes a connection's number of its flow's, one that no other tracer makes.
+    /// Makes a connection's number of its flow's, one that no other transport makes.
     numbers: RandomState,
 }
 
@@ -124,6 +124,11 @@ impl Tracer {
     #[must_use]
     pub fn share(&self) -> Self {
         Self::new(self.sender.clone(), self.tracing.clone(), self.options.clone())
+    }
+
+    /// Makes the numbers of connections with what is given, so that they stay what they were with another tracer.
+    pub(crate) fn set_numbers(&mut self, numbers: RandomState) {
+        self.numbers = numbers;
     }
 
     /// Returns what the records are sent with.

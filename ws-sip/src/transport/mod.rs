@@ -64,6 +64,7 @@ pub use trunk::{TrunkAddress, TrunkTransport};
 
 use crate::address::ListenAddress;
 use crate::settings::Settings;
+use crate::trace::Tracer;
 use config::Configs;
 use listener::{Listener, Serves};
 use outgoing::Resolver;
@@ -125,7 +126,7 @@ impl Transport {
         })
     }
 
-    /// Returns a further transport, for another thread: with the same settings and [`Tracer`](crate::Tracer), and with limits
+    /// Returns a further transport, for another thread: with the same settings and [`Tracer`], and with limits
     /// on connections that hold for both together. `number` must be another for each; it is in the numbers of the
     /// [flows](crate::FlowId::transport). Both listen on one address by [`listen_shared`](Self::listen_shared).
     ///
@@ -135,7 +136,7 @@ impl Transport {
         let mut another = Self::build(self.flows.settings.clone(), self.flows.configs.server.plain_requests)?;
         another.flows.limits = self.flows.limits.another();
         another.flows.number = number;
-        another.flows.tracer = self.flows.tracer.as_ref().map(|tracer| Box::new(tracer.share()));
+        another.replace_tracer(self.flows.tracer().map(Tracer::share));
         Ok(another)
     }
 

@@ -10,13 +10,18 @@ impl Transport {
     /// Traces from now on what becomes of the connections. Each transport has a tracer of its own: see
     /// [`Tracer::share`].
     pub fn set_tracer(&mut self, tracer: Tracer) {
-        self.flows.tracer = Some(Box::new(tracer));
+        drop(self.replace_tracer(Some(tracer)));
     }
 
-    /// Puts another tracer in the place of the one that was set, or none, and returns that. To drop the last of those that
-    /// share a sender takes as long as it takes to send what waits.
+    /// Puts another tracer in the place of the one that was set, or none, and returns that. Connections keep their numbers.
+    /// To drop the last of those that share a sender takes as long as it takes to send what waits.
     pub fn replace_tracer(&mut self, tracer: Option<Tracer>) -> Option<Tracer> {
-        core::mem::replace(&mut self.flows.tracer, tracer.map(Box::new)).map(|tracer| *tracer)
+        let numbers = &self.flows.numbers;
+        let tracer = tracer.map(|mut tracer| {
+            tracer.set_numbers(numbers.clone());
+            Box::new(tracer)
+        });
+        core::mem::replace(&mut self.flows.tracer, tracer).map(|tracer| *tracer)
     }
 }
 

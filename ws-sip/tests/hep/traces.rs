@@ -327,6 +327,25 @@ fn it_can_be_turned_on_and_off_at_any_time() {
 }
 
 #[test]
+fn another_tracer_tells_of_a_connection_by_the_same_number() {
+    let mut witness = Witness::new();
+    let (mut server, address) = server(&witness, options());
+    let mut raws = [connect(&mut server, address), connect(&mut server, address)];
+    witness.see(2);
+    assert_ne!(witness.seen[0].correlation, witness.seen[1].correlation);
+    witness.watch(&mut server, options());
+    close(&mut server, |_| raws[0].frame(0x88, b""));
+    // None in between.
+    drop(server.transport.replace_tracer(None));
+    witness.watch(&mut server, options());
+    close(&mut server, |_| raws[1].frame(0x88, b""));
+    witness.see(4);
+    for at in [0, 1] {
+        assert_eq!(witness.seen[at].correlation, witness.seen[at + 2].correlation);
+    }
+}
+
+#[test]
 fn sip_messages_go_as_they_are_with_where_they_came_from() {
     let mut witness = Witness::new();
     let mut with_sip = options();

@@ -5,6 +5,7 @@ mod places;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::HashMap;
+use std::hash::RandomState;
 
 use mio::Registry;
 use ws_core::{CloseFrame, Endpoint, Instant, Outcome, Response, SendBuffer, Side, StatusCode};
@@ -39,6 +40,8 @@ pub struct Flows {
     pub(in crate::transport) stats: Stats,
     pub(in crate::transport) resolver: Resolver,
     pub(in crate::transport) tracer: Option<Box<Tracer>>,
+    /// What the tracer, whichever it is, makes the numbers of connections with.
+    pub(in crate::transport) numbers: RandomState,
     pub(in crate::transport) slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
@@ -111,6 +114,7 @@ impl Flows {
             stats: Stats::default(),
             resolver,
             tracer: None,
+            numbers: RandomState::new(),
             slots: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
