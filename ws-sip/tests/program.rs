@@ -258,6 +258,29 @@ fn it_traces_anew_when_told() {
     }
 }
 
+/// Why an upstream cannot be reached over TLS is in the log.
+#[cfg(feature = "tls")]
+#[test]
+fn the_log_tells_why_tls_failed() {
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    let trusted = ConfigFile::new("trusted", &authority.cert.pem());
+    let address = format!("wss://{}/", upstream.local_addr().unwrap());
+    let arguments = ["--socket", "ws:127.0.0.1:0", "--upstream", &address, "--tls-ca", trusted.path()];
+    let (mut program, _) = start(&arguments);
+    let mut log = BufReader::new(program.0.stderr.take().unwrap());
+    // It does not speak TLS.
+    let mut stream = upstream.accept().unwrap().0;
+    stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    log_line(
+        &mut log,
+        &[
+            "warn not-opened",
+            "why=\"the transport was lost: TLS: received corrupt message of type InvalidContentType\"",
+        ],
+    );
+}
+
 /// Whoever reads the log, or does not, holds up no connection; what was left out is told when there is room.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nobody() {

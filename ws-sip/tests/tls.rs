@@ -138,7 +138,10 @@ fn a_server_that_is_not_trusted_or_another_gets_nothing() {
     let (authority, other) = (Authority::new("trusted"), Authority::new("other"));
     let (mut server, address) = server(authority.settings());
     // Not trusted; and 127.0.0.2 is not in the certificate.
-    for (settings, host) in [(other.settings(), "127.0.0.1"), (authority.settings(), "127.0.0.2")] {
+    for (settings, host, why) in [
+        (other.settings(), "127.0.0.1", "TLS: invalid peer certificate: BadSignature"),
+        (authority.settings(), "127.0.0.2", "TLS: invalid peer certificate: certificate not valid for name"),
+    ] {
         let mut client = Node::new(settings);
         let destination = to(host, address);
         if host == "127.0.0.2" {
@@ -157,7 +160,11 @@ fn a_server_that_is_not_trusted_or_another_gets_nothing() {
         }
         assert!(client.opened().is_empty());
         assert!(matches!(client.seen[..], [Seen::NotOpened(_, Outcome::TransportLost)]), "{:?}", client.seen);
+        assert!(matches!(&client.errors[..], [error] if error.starts_with(why)), "{:?}", client.errors);
     }
+    // The other side is told by an alert.
+    until(&mut [&mut server], |nodes| has_ended(nodes[0]));
+    assert_eq!(server.errors, ["TLS: received fatal alert: DecryptError"]);
     assert!(server.messages().is_empty() && server.opened().is_empty());
 }
 
@@ -208,7 +215,10 @@ impl Raw {
 #[test]
 fn cut_off_and_broken() {
     let authority = Authority::new("cut");
-    for nonsense in [&b""[..], b"GET / HTTP/1.1\r\n\r\n"] {
+    for (nonsense, why) in [
+        (&b""[..], "TLS: the stream ended without close_notify"),
+        (b"GET / HTTP/1.1\r\n\r\n", "TLS: received corrupt message of type InvalidContentType"),
+    ] {
         let (mut server, address) = server(authority.settings());
         let mut raw = Raw::connect(&authority, address);
         raw.open(&mut server);
@@ -216,6 +226,7 @@ fn cut_off_and_broken() {
         raw.tls.sock.shutdown(std::net::Shutdown::Write).unwrap();
         until(&mut [&mut server], |nodes| has_ended(nodes[0]));
         assert_eq!(server.closed(), [&Outcome::TransportLost]);
+        assert_eq!(server.errors, [why]);
     }
     let (mut server, address) = server(authority.settings());
     let mut raw = Raw::connect(&authority, address);
@@ -224,6 +235,24 @@ fn cut_off_and_broken() {
     raw.tls.flush().unwrap();
     until(&mut [&mut server], |nodes| has_ended(nodes[0]));
     assert_eq!(server.closed(), [&Outcome::Vanished]);
+    assert!(server.errors.is_empty());
+}
+
+/// Why a client cannot be spoken to is told.
+#[test]
+fn a_client_that_is_too_old() {
+    let authority = Authority::new("old");
+    let (mut server, address) = server(authority.settings());
+    let mut stream = TcpStream::connect(address).unwrap();
+    // A ClientHello of TLS 1.1: version, random, no session, one cipher suite, no compression.
+    let hello = [&[3, 2][..], &[7; 32], &[0, 0, 2, 0, 47, 1, 0]].concat();
+    stream.write_all(&[&[22, 3, 1, 0, 45, 1, 0, 0, 41][..], &hello].concat()).unwrap();
+    until(&mut [&mut server], |nodes| has_ended(nodes[0]));
+    assert!(
+        matches!(&server.errors[..], [error] if error.starts_with("TLS: peer is incompatible: ")),
+        "{:?}",
+        server.errors
+    );
 }
 
 /// The deadline of the opening handshake is one for TLS and for what follows.

@@ -40,9 +40,9 @@ pub(crate) fn report(event: &FlowEvent<'_>, log: Log) {
         FlowEvent::TooLong { flow, len } => {
             log.write(Level::Warn, "datagram-too-long", &[("flow", flow), ("bytes", len)]);
         }
-        FlowEvent::Closed { flow, ends, outcome, counters, age, .. } => {
+        FlowEvent::Closed { flow, ends, outcome, error, counters, age, .. } => {
             let age = format!("{:.3}", age.as_secs_f64());
-            let fields: Fields<'_, 8> = [
+            let fields: Fields<'_, 9> = [
                 ("flow", flow),
                 ("peer", &ends.peer),
                 ("outcome", outcome),
@@ -51,13 +51,21 @@ pub(crate) fn report(event: &FlowEvent<'_>, log: Log) {
                 ("messages-out", &counters.messages_out),
                 ("bytes-in", &counters.bytes_in),
                 ("bytes-out", &counters.bytes_out),
+                ("error", &error.map_or_else(String::new, ToString::to_string)),
             ];
-            log.write(level_of(outcome), "flow-closed", &fields);
+            log.write(level_of(outcome), "flow-closed", &fields[..if error.is_some() { 9 } else { 8 }]);
         }
-        FlowEvent::NotOpened { flow, ends, why, .. } => {
-            let (level, why) = match why {
-                NotOpened::Connect(error) => (Level::Warn, error.to_string()),
-                NotOpened::Handshake(outcome) => (level_of(outcome), outcome.to_string()),
+        FlowEvent::NotOpened { flow, ends, why, error, .. } => {
+            let (level, why) = match (why, error) {
+                (NotOpened::Connect(error), _) => (Level::Warn, error.to_string()),
+                // What cannot be reached by TLS cannot be reached.
+                (NotOpened::Handshake(outcome), Some(error)) if !ends.is_incoming => {
+                    (Level::Warn, format!("{outcome}: {error}"))
+                }
+                (NotOpened::Handshake(outcome), Some(error)) => {
+                    (level_of(outcome), format!("{outcome}: {error}"))
+                }
+                (NotOpened::Handshake(outcome), None) => (level_of(outcome), outcome.to_string()),
                 _ => (Level::Warn, "unknown".into()),
             };
             log.write(level, "not-opened", &[("flow", flow), ("peer", &ends.peer), ("why", &why)]);

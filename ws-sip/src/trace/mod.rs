@@ -16,8 +16,8 @@
 //!
 //! After these, which are OpenSIPS's own words and in its order, follow members that OpenSIPS does not have: `Reason`
 //! and `Destination` of what failed; `Close-Code`, `Close-Reason`, `Closed-By` (`peer`, `us`, `network`), `Outcome`,
-//! `Duration` (seconds), `Messages-In`, `Messages-Out`, `Bytes-In` and `Bytes-Out` of what closed. Plain HTTP requests
-//! are not traced.
+//! `Duration` (seconds), `Messages-In`, `Messages-Out`, `Bytes-In` and `Bytes-Out` of what closed, and `Reason` if the
+//! transport was lost. Plain HTTP requests are not traced.
 //!
 //! All records of a connection have one number as their correlation id. Records of events have the peer as their source
 //! and our socket as their destination, whoever opened the connection; records of SIP messages have where the message

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::borrow::Cow;
 use std::hash::RandomState;
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ws_core::{Outcome, RequestError};
@@ -158,25 +159,27 @@ impl Tracer {
                 let heads = (opened.raw_request(), opened.raw_response());
                 (flow, ends, self.opening(ends, heads, None))
             }
-            FlowEvent::NotOpened { flow, ends, why, request, response, destination } => match why {
+            FlowEvent::NotOpened { flow, ends, why, error, request, response, destination } => match why {
                 NotOpened::Handshake(
                     Outcome::Responded(_) | Outcome::Refused(RequestError::NotWebSocket),
                 ) => return,
                 NotOpened::Handshake(outcome)
                     if ends.is_incoming && request.is_empty() && response.is_empty() =>
                 {
-                    (flow, ends, silent(ends, outcome))
+                    (flow, ends, silent(ends, outcome, *error))
                 }
                 _ => {
-                    let mut record = self.opening(ends, (request, response), Some(why));
+                    let mut record = self.opening(ends, (request, response), Some((why, *error)));
                     if let Some((host, port)) = destination {
                         record.push("Destination", format!("{host}:{port}"));
                     }
                     (flow, ends, record)
                 }
             },
-            FlowEvent::Closed { flow, ends, outcome, first_close, counters, age } => {
-                (flow, ends, closed(ends, outcome, *first_close, counters, *age))
+            FlowEvent::Closed { flow, ends, outcome, first_close, error, counters, age } => {
+                let mut record = closed(ends, outcome, *first_close, counters, *age);
+                push_error(&mut record, *error);
+                (flow, ends, record)
             }
             _ => return,
         };
@@ -229,7 +232,12 @@ impl Tracer {
     }
 
     /// Returns the record of an opening handshake; `why` if it failed.
-    fn opening(&self, ends: &Ends, heads: (&[u8], &[u8]), why: Option<&NotOpened<'_>>) -> Record {
+    fn opening(
+        &self,
+        ends: &Ends,
+        heads: (&[u8], &[u8]),
+        why: Option<(&NotOpened<'_>, Option<&io::Error>)>,
+    ) -> Record {
         let happened = if ends.is_incoming { Happened::Accepted } else { Happened::Connected };
         let mut record = Record::new(happened, ends.is_secure);
         record.push_head("Ws-Request", heads.0, self.options.secrets);
@@ -246,8 +254,11 @@ impl Tracer {
         );
         match why {
             None => {}
-            Some(NotOpened::Connect(error)) => record.push("Reason", error.to_string()),
-            Some(NotOpened::Handshake(outcome)) => record.push("Reason", outcome.to_string()),
+            Some((NotOpened::Connect(error), _)) => record.push("Reason", error.to_string()),
+            Some((NotOpened::Handshake(outcome), None)) => record.push("Reason", outcome.to_string()),
+            Some((NotOpened::Handshake(outcome), Some(error))) => {
+                record.push("Reason", format!("{outcome}: {error}"));
+            }
         }
         record
     }
@@ -303,13 +314,21 @@ fn closed(
 }
 
 /// The record of a connection on which nothing was said.
-fn silent(ends: &Ends, outcome: &Outcome) -> Record {
+fn silent(ends: &Ends, outcome: &Outcome, error: Option<&io::Error>) -> Record {
     let mut record = Record::new(Happened::Closed, ends.is_secure);
     record.push_status(*outcome == Outcome::Vanished);
     record.push("Message", message::of(outcome));
     record.push("Closed-By", message::closed_by(outcome));
     record.push("Outcome", outcome.to_string());
+    push_error(&mut record, error);
     record
+}
+
+/// Adds what the system or TLS said.
+fn push_error(record: &mut Record, error: Option<&io::Error>) {
+    if let Some(error) = error {
+        record.push("Reason", error.to_string());
+    }
 }
 
 /// Returns peer and local address, both as IPv4 if a listener for both families has them as IPv6.
@@ -433,12 +452,12 @@ mod tests {
             assert_eq!(record.to_plain(1_000), format!("WS:CLOSED:{told}{outcome}:1.500:1:2:3:4"));
         }
         assert!(
-            silent(&ends, &Outcome::Vanished)
+            silent(&ends, &Outcome::Vanished, None)
                 .to_plain(1_000)
                 .starts_with("WS:CLOSED:SUCCESS:EOF received:peer:")
         );
         assert!(
-            silent(&ends, &Outcome::Aborted)
+            silent(&ends, &Outcome::Aborted, None)
                 .to_plain(1_000)
                 .starts_with("WS:CLOSED:FAILURE:Closed by Proto layer:us:")
         );

@@ -71,7 +71,8 @@ pub(super) fn not_connected(
     };
     let destination = flow.outgoing.as_ref().map(|outgoing| outgoing.target().host_and_port());
     let why = NotOpened::Connect(error);
-    let event = FlowEvent::NotOpened { flow: id, ends, why, destination, request: &[], response: &[] };
+    let event =
+        FlowEvent::NotOpened { flow: id, ends, why, error: None, destination, request: &[], response: &[] };
     flows.trace_end(&flow, &event);
     handler(flows, event);
 }

@@ -61,6 +61,9 @@ pub enum FlowEvent<'a> {
         outcome: &'a Outcome,
         /// The Close frame with which the end began, if there was one.
         first_close: Option<&'a FirstClose>,
+        /// What the system or TLS said, if the transport of a WebSocket connection was
+        /// [lost](ws_core::Outcome::TransportLost).
+        error: Option<&'a std::io::Error>,
         /// What went over it.
         counters: Counters,
         /// How long it was open.
@@ -76,6 +79,8 @@ pub enum FlowEvent<'a> {
         ends: Ends,
         /// Why.
         why: NotOpened<'a>,
+        /// What the system or TLS said, if the transport was [lost](ws_core::Outcome::TransportLost).
+        error: Option<&'a std::io::Error>,
         /// Where an outgoing flow was to lead, host and port.
         destination: Option<(&'a str, u16)>,
         /// The request's head verbatim, as far as it came; empty if nothing came or was sent.

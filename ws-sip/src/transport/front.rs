@@ -41,7 +41,8 @@ pub(super) fn identify(
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
             return false;
         }
-        Err(_) => {
+        Err(error) => {
+            flow.error.get_or_insert(error);
             endpoint.handle_transport_lost(now);
             drive(flows, id, Chunk::empty(), handler);
             return false;

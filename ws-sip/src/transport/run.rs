@@ -268,7 +268,8 @@ fn read(
                 return false;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => {
+            Err(error) => {
+                flow.error.get_or_insert(error);
                 endpoint.handle_transport_lost(now);
                 drive(flows, id, Chunk::empty(), handler);
                 return false;
@@ -338,11 +339,12 @@ fn ended(
 ) {
     let Some(flow) = flows.remove(id) else { return };
     let ends = flow.ends;
+    let error = flow.error.as_ref().filter(|_| *outcome == Outcome::TransportLost);
     if flow.is_open {
         flows.stats.closed += 1;
         let age = flows.now - flow.opened_at;
         let (counters, first_close) = (flow.counters, flow.first_close.as_deref());
-        let event = FlowEvent::Closed { flow: id, ends, outcome, first_close, counters, age };
+        let event = FlowEvent::Closed { flow: id, ends, outcome, first_close, error, counters, age };
         flows.trace_end(&flow, &event);
         handler(flows, event);
         return;
@@ -358,7 +360,7 @@ fn ended(
     };
     let destination = flow.outgoing.as_ref().map(|outgoing| outgoing.target().host_and_port());
     let why = NotOpened::Handshake(outcome);
-    let event = FlowEvent::NotOpened { flow: id, ends, why, destination, request, response };
+    let event = FlowEvent::NotOpened { flow: id, ends, why, error, destination, request, response };
     flows.trace_end(&flow, &event);
     handler(flows, event);
 }

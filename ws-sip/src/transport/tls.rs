@@ -1,5 +1,6 @@
 //! TLS over the connection of a flow.
 
+use core::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
@@ -72,6 +73,27 @@ fn client_config(settings: &Settings) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// What TLS found wrong, or was told by the peer.
+#[derive(Debug)]
+struct TlsError(rustls::Error);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS: {}", self.0)
+    }
+}
+
+impl core::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// The stream ended, and TLS did not say so before.
+fn cut_off() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "TLS: the stream ended without close_notify")
+}
+
 /// TLS over a connection that does not block.
 #[derive(Debug)]
 pub(super) struct TlsSession(Connection);
@@ -94,6 +116,7 @@ impl TlsSession {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // What came before it is told first; it is told again.
                 Err(_) if filled > 0 => return Ok(filled),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(cut_off()),
                 Err(error) => return Err(error),
             }
             match self.0.read_tls(stream) {
@@ -107,7 +130,7 @@ impl TlsSession {
                 if filled > 0 {
                     return Ok(filled);
                 }
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, TlsError(error)));
             }
         }
     }

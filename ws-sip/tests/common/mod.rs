@@ -29,11 +29,13 @@ pub(crate) enum Seen {
 pub(crate) struct Node {
     pub(crate) transport: Transport,
     pub(crate) seen: Vec<Seen>,
+    /// What the system or TLS said of transports that were lost.
+    pub(crate) errors: Vec<String>,
 }
 
 impl Node {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { transport: Transport::new(settings).unwrap(), seen: Vec::new() }
+        Self { transport: Transport::new(settings).unwrap(), seen: Vec::new(), errors: Vec::new() }
     }
 
     pub(crate) fn server(settings: Settings) -> (Self, SocketAddr) {
@@ -44,9 +46,12 @@ impl Node {
 
     /// Polls once, at most for `timeout`.
     pub(crate) fn poll(&mut self, timeout: Duration) {
-        let seen = &mut self.seen;
+        let (seen, errors) = (&mut self.seen, &mut self.errors);
         self.transport
             .poll(Some(timeout), |_, event| {
+                if let FlowEvent::Closed { error, .. } | FlowEvent::NotOpened { error, .. } = &event {
+                    errors.extend(error.map(ToString::to_string));
+                }
                 seen.push(match event {
                     FlowEvent::Opened { flow, .. } | FlowEvent::TrunkOpened { flow, .. } => {
                         Seen::Opened(flow)

@@ -1,3 +1,5 @@
+use std::io;
+
 use ws_core::{Chunk, CloseFrame, Endpoint, Instant, SendBuffer, Side};
 
 use super::SendError;
@@ -22,6 +24,8 @@ pub(in crate::transport) struct Flow {
     /// `Some` in a flow that we opened.
     pub(in crate::transport) outgoing: Option<Box<Outgoing>>,
     pub(in crate::transport) first_close: Option<Box<FirstClose>>,
+    /// What the transport was lost by, first of all.
+    pub(in crate::transport) error: Option<io::Error>,
     /// Whether the flow is traced.
     pub(in crate::transport) verdict: Verdict,
     pub(in crate::transport) is_open: bool,

@@ -177,14 +177,20 @@ impl Flows {
         let Link::Up { stream, endpoint, out } = &mut flow.link else { return false };
         while endpoint.poll_transmit(now, out) && !flow.is_blocked {
             match stream.write(out.pending()) {
-                Ok(0) => endpoint.handle_transport_lost(now),
+                Ok(0) => {
+                    flow.error.get_or_insert_with(|| io::ErrorKind::WriteZero.into());
+                    endpoint.handle_transport_lost(now);
+                }
                 Ok(n) => endpoint.handle_transmitted(now, n, out),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     endpoint.handle_transmitted(now, 0, out);
                     flow.is_blocked = true;
                 }
-                Err(_) => endpoint.handle_transport_lost(now),
+                Err(error) => {
+                    flow.error.get_or_insert(error);
+                    endpoint.handle_transport_lost(now);
+                }
             }
             if endpoint.is_closed() {
                 break;
@@ -194,7 +200,10 @@ impl Flows {
             // TLS has things of its own to say, and may keep some of what it took.
             match stream.flush() {
                 Ok(all) => flow.is_blocked = !all,
-                Err(_) => endpoint.handle_transport_lost(now),
+                Err(error) => {
+                    flow.error.get_or_insert(error);
+                    endpoint.handle_transport_lost(now);
+                }
             }
         }
         if out.is_empty() {

@@ -117,6 +117,7 @@ impl Flows {
             armed: Instant::from_nanos(u64::MAX),
             outgoing,
             first_close: None,
+            error: None,
             verdict: Verdict::default(),
             is_open: false,
             is_dirty: false,
