@@ -21,7 +21,7 @@ pub(super) struct Configs {
 }
 
 /// After how long a client that got a 503 may come again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Configs {
     pub(super) fn new(settings: &Settings, plain_requests: bool) -> Result<Self, TransportError> {
@@ -51,6 +51,8 @@ impl Configs {
         server.require_subprotocol = true;
         server.origins = origins(settings)?;
         server.plain_requests = plain_requests;
+        // Who asks is told by the request: see `Flows::admit`.
+        server.ask = !settings.forwarded_for_from.is_empty();
         let mut refusing = server.clone();
         refusing.unavailable = Some(RETRY_AFTER);
         let tls = TlsConfigs::new(settings).map_err(TransportError::Tls)?;

@@ -5,8 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 use std::io;
 
 use ws_core::proxy_protocol::{self, Header};
-use ws_core::{Chunk, Endpoint, Opened, StatusCode};
+use ws_core::{Accept, Chunk, Endpoint, Headers, Request, RequestError, Response};
 
+use super::config::RETRY_AFTER;
 use super::dial::not_connected;
 use super::event::{Ends, FlowEvent};
 use super::flows::{Flows, Link};
@@ -101,29 +102,52 @@ impl Flows {
         most == 0 || count <= most
     }
 
-    /// Takes the client's address from the request of a flow that opened through a proxy for HTTP, if that is one to be
-    /// believed. A client that has too many connections is sent away.
-    pub(super) fn take_forwarded_for(&mut self, id: FlowId, opened: &Opened) {
-        if self.settings.forwarded_for_from.is_empty() {
+    /// Accepts a WebSocket request, unless its client has too many connections.
+    pub(super) fn admit(&mut self, id: FlowId, request: &Request) {
+        if self.take_forwarded_for(id, request) {
+            let flow = self.flow_mut(id);
+            if let Some(Link::Up { endpoint, .. }) = flow.map(|flow| &mut flow.link) {
+                // The request waits: it was just told.
+                let _ = endpoint.accept(&Accept::default());
+            }
             return;
         }
+        let _ = self.respond(id, &unavailable());
+        if let Some(flow) = self.flow_mut(id) {
+            flow.is_refused = true;
+        }
+    }
+
+    /// Takes the client's address from a request that came through a proxy for HTTP, if that is one to be believed. Returns
+    /// whether the client may have one more connection.
+    fn take_forwarded_for(&mut self, id: FlowId, request: &Request) -> bool {
+        if self.settings.forwarded_for_from.is_empty() {
+            return true;
+        }
         let Some(flow) = self.flow_mut(id).filter(|flow| flow.ends.is_incoming && !flow.is_counted) else {
-            return;
+            return true;
         };
         let proxy = flow.ends.peer;
-        let fields = opened.request().map(|request| {
-            request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("X-Forwarded-For"))
-        });
-        let values: Vec<&[u8]> = fields.into_iter().flatten().map(|(_, value)| value).collect();
+        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("X-Forwarded-For"));
+        let values: Vec<&[u8]> = fields.map(|(_, value)| value).collect();
         let peer = forwarded_for(&values, proxy, &self.settings.forwarded_for_from);
         if let Some(flow) = self.flow_mut(id) {
             flow.ends = Ends { peer, ..flow.ends }.canonical();
         }
-        if !self.count_address(id, peer.ip()) {
-            // It is open: this is the first that it hears.
-            let _ = self.close(id, StatusCode::TRY_AGAIN_LATER, "too many connections");
-        }
+        self.count_address(id, peer.ip())
     }
+}
+
+/// What a client gets that has too many connections: as the engine writes it for [`Configs::refusing`](super::config::Configs).
+fn unavailable() -> Response {
+    let mut response = Response::new(RequestError::Unavailable.status());
+    let retry_after = RETRY_AFTER.as_secs().to_string();
+    let fields = Headers::new().with("Retry-After", &retry_after);
+    let fields = fields.and_then(|fields| fields.with("Content-Type", "text/plain; charset=utf-8"));
+    // Both can be written.
+    response.headers = fields.unwrap_or_default();
+    response.body = format!("{}\n", RequestError::Unavailable.reason()).into();
+    response
 }
 
 /// Returns the client behind `proxy`: the last address in the list that is not one of a proxy to be believed. It has no port

@@ -2,7 +2,9 @@ use core::time::Duration;
 use std::io;
 
 use mio::Token;
-use ws_core::{Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcome, Response, Side};
+use ws_core::{
+    Chunk, CloseFrame, Deadline, Event, Instant, Kind, Message, Outcome, RequestError, Response, Side,
+};
 
 use super::dial::{connect, not_connected, resolved};
 use super::event::{Ends, FlowEvent, NotOpened};
@@ -304,14 +306,13 @@ pub(super) fn drive(
             Some(Event::Open(opened)) => {
                 flow.is_open = true;
                 flow.opened_at = now;
-                flows.take_forwarded_for(id, &opened);
-                let ends = flows.flow(id).map_or(ends, |flow| flow.ends);
                 flows.stats.opened += 1;
                 let event = FlowEvent::Opened { flow: id, ends, opened: &opened };
                 flows.trace(id, &event);
                 handler(flows, event);
                 flows.send_queued(id);
             }
+            Some(Event::Request(request)) if request.is_websocket() => flows.admit(id, &request),
             Some(Event::Request(request)) => {
                 flows.stats.http_requests += 1;
                 handler(flows, FlowEvent::Http { flow: id, ends, request: &request });
@@ -339,6 +340,10 @@ fn ended(
 ) {
     let Some(flow) = flows.remove(id) else { return };
     let ends = flow.ends;
+    let refused = Outcome::Refused(RequestError::Unavailable);
+    // To the engine the 503 was an answer as any other.
+    let is_answer = matches!(outcome, Outcome::Responded(_));
+    let outcome = if flow.is_refused && is_answer { &refused } else { outcome };
     let error = flow.error.as_ref().filter(|_| *outcome == Outcome::TransportLost);
     if flow.is_open {
         flows.stats.closed += 1;

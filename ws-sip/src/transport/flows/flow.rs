@@ -31,6 +31,8 @@ pub(in crate::transport) struct Flow {
     pub(in crate::transport) is_open: bool,
     /// The limit of connections from one address knows of it.
     pub(in crate::transport) is_counted: bool,
+    /// It is one more than its client may have: answered 503.
+    pub(in crate::transport) is_refused: bool,
     pub(super) is_dirty: bool,
     /// The transport took less than it was given: wait until it is writable.
     pub(in crate::transport) is_blocked: bool,

@@ -123,6 +123,7 @@ impl Flows {
             is_dirty: false,
             is_blocked: false,
             is_counted: false,
+            is_refused: false,
             is_shut: false,
         }));
         id
