@@ -12,7 +12,8 @@
 //! | it cannot be had | `CONNECTED` | `FAILURE` | `Failed to connect...` |
 //! | a flow closed with a whole closing handshake | `CLOSED` | `SUCCESS` | one of the original's reasons |
 //! | it ended otherwise | `CLOSED` | `FAILURE` | the same |
-//! | a connection ended without a word of the peer | `CLOSED` | `SUCCESS` | `EOF received` |
+//! | the peer ended a connection without a word | `CLOSED` | `SUCCESS` | `EOF received` |
+//! | such a connection was reset or cut off, or we ended it | `CLOSED` | `FAILURE` | one of the original's reasons |
 //!
 //! After these, which are OpenSIPS's own words and in its order, follow members that OpenSIPS does not have: `Reason`
 //! and `Destination` of what failed; `Close-Code`, `Close-Reason`, `Closed-By` (`peer`, `us`, `network`), `Outcome`,

@@ -149,8 +149,8 @@ impl Tracer {
         self.options.sip && self.tracing.is_on()
     }
 
-    /// Traces an event of a WebSocket connection.
-    pub(crate) fn observe(&self, verdict: &mut Verdict, event: &FlowEvent<'_>) {
+    /// Traces an event of a WebSocket connection, on which the peer said nothing if it `is_silent`.
+    pub(crate) fn observe(&self, verdict: &mut Verdict, event: &FlowEvent<'_>, is_silent: bool) {
         if !self.tracing.is_on() {
             return;
         }
@@ -164,7 +164,8 @@ impl Tracer {
                     Outcome::Responded(_) | Outcome::Refused(RequestError::NotWebSocket),
                 ) => return,
                 NotOpened::Handshake(outcome)
-                    if ends.is_incoming && request.is_empty() && response.is_empty() =>
+                    // That it said nothing for too long is its handshake's failure.
+                    if is_silent && response.is_empty() && !matches!(outcome, Outcome::TimedOut(_)) =>
                 {
                     (flow, ends, silent(ends, outcome, *error))
                 }

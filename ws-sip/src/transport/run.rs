@@ -356,6 +356,7 @@ fn ended(
     }
     flows.stats.not_opened += 1;
     let (request, response) = match &flow.link {
+        Link::Up { stream, .. } if stream.is_handshaking() => (&[][..], &[][..]),
         Link::Up { endpoint, .. } => (endpoint.raw_request(), endpoint.raw_response()),
         Link::Connecting(_) | Link::Trunk(_) => (&[][..], &[][..]),
     };

@@ -69,6 +69,16 @@ impl Socket {
         matches!(self.layer, Layer::Fronted)
     }
 
+    /// Whether TLS lies over it whose handshake is not done: of what was written nothing has left.
+    pub(super) fn is_handshaking(&self) -> bool {
+        matches!(&self.layer, Layer::Tls(session) if session.is_handshaking())
+    }
+
+    /// Whether the peer has sent a part of TLS's handshake, which is not done.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        matches!(&self.layer, Layer::Tls(session) if session.is_handshaking() && session.has_begun())
+    }
+
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.layer {

@@ -52,7 +52,7 @@ impl TlsConfigs {
     pub(super) fn accept(&self) -> io::Result<TlsSession> {
         let config = self.server.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        Ok(TlsSession(tls.into()))
+        Ok(TlsSession::new(tls))
     }
 
     /// Starts to speak TLS as a client of `host`.
@@ -63,7 +63,7 @@ impl TlsConfigs {
         })?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-        Ok(TlsSession(tls.into()))
+        Ok(TlsSession::new(tls))
     }
 }
 
@@ -90,21 +90,40 @@ impl core::error::Error for TlsError {
 }
 
 /// The stream ended, and TLS did not say so before.
-fn cut_off() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "TLS: the stream ended without close_notify")
+fn cut_off(is_handshaking: bool) -> io::Error {
+    let how = if is_handshaking { "within the handshake" } else { "without close_notify" };
+    io::Error::new(io::ErrorKind::UnexpectedEof, format!("TLS: the stream ended {how}"))
 }
 
 /// TLS over a connection that does not block.
 #[derive(Debug)]
-pub(super) struct TlsSession(Connection);
+pub(super) struct TlsSession {
+    tls: Connection,
+    /// The peer has sent something.
+    has_begun: bool,
+}
 
 impl TlsSession {
+    fn new(tls: impl Into<Connection>) -> Self {
+        Self { tls: tls.into(), has_begun: false }
+    }
+
+    /// Whether the handshake is not done: of what was written nothing has left, and nothing was read.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    /// Whether the peer has sent something.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Reads what is there, as many records as fit: together they are one arrival. The end of a stream that was cut off, and
     /// not ended by TLS's own means, is an error.
     pub(super) fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         loop {
-            match self.0.reader().read(&mut buffer[filled..]) {
+            match self.tls.reader().read(&mut buffer[filled..]) {
                 Ok(0) => return Ok(filled),
                 Ok(n) => {
                     filled += n;
@@ -116,15 +135,21 @@ impl TlsSession {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // What came before it is told first; it is told again.
                 Err(_) if filled > 0 => return Ok(filled),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(cut_off()),
+                // A peer that never said a word of TLS cut nothing off.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !self.has_begun => {
+                    return Ok(0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(cut_off(self.is_handshaking()));
+                }
                 Err(error) => return Err(error),
             }
-            match self.0.read_tls(stream) {
-                Ok(_) => {}
+            match self.tls.read_tls(stream) {
+                Ok(n) => self.has_begun |= n > 0,
                 Err(_) if filled > 0 => return Ok(filled),
                 Err(error) => return Err(error),
             }
-            if let Err(error) = self.0.process_new_packets() {
+            if let Err(error) = self.tls.process_new_packets() {
                 // The peer is told what is wrong, as far as that goes.
                 let _ = self.flush(stream);
                 if filled > 0 {
@@ -140,7 +165,7 @@ impl TlsSession {
         if !self.flush(stream)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = self.0.writer().write(&bytes[..bytes.len().min(RECORD_LEN)])?;
+        let n = self.tls.writer().write(&bytes[..bytes.len().min(RECORD_LEN)])?;
         if n == 0 {
             // Before its handshake is done, TLS keeps a bounded number of bytes.
             return Err(io::ErrorKind::WouldBlock.into());
@@ -151,8 +176,8 @@ impl TlsSession {
 
     /// Writes what was encrypted and did not leave yet; returns whether that is all.
     pub(super) fn flush(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
-        while self.0.wants_write() {
-            match self.0.write_tls(stream) {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -165,7 +190,7 @@ impl TlsSession {
 
     /// Says that nothing more will come, as far as the stream takes it at once.
     pub(super) fn end(&mut self, stream: &mut TcpStream) {
-        self.0.send_close_notify();
+        self.tls.send_close_notify();
         let _ = self.flush(stream);
     }
 }

@@ -37,7 +37,7 @@ impl Flows {
         if let Some(tracer) = &self.tracer
             && let Some(flow) = self.slots.get_mut(index_of(id)).and_then(|slot| slot.flow.as_deref_mut())
         {
-            tracer.observe(&mut flow.verdict, event);
+            tracer.observe(&mut flow.verdict, event, false);
         }
     }
 
@@ -47,7 +47,7 @@ impl Flows {
             && !flow.is_trunk()
         {
             let mut verdict: Verdict = flow.verdict;
-            tracer.observe(&mut verdict, event);
+            tracer.observe(&mut verdict, event, flow.is_silent());
         }
     }
 

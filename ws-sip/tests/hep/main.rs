@@ -3,6 +3,8 @@
 mod collector;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "tls")]
+mod secure;
 mod sender;
 mod streams;
 #[cfg(feature = "tls")]

@@ -77,6 +77,13 @@ impl Flow {
             || self.outgoing.as_ref().is_some_and(|outgoing| outgoing.target().is_trunk())
     }
 
+    /// Whether the peer opened it and has not begun to say anything.
+    pub(in crate::transport) fn is_silent(&self) -> bool {
+        self.ends.is_incoming
+            && matches!(&self.link, Link::Up { stream, endpoint, .. }
+                if endpoint.raw_request().is_empty() && !stream.is_in_handshake())
+    }
+
     /// Returns what HEP calls what carries the flow.
     pub(in crate::transport) fn protocol(&self) -> u8 {
         match &self.link {
