@@ -228,6 +228,8 @@ impl Proxy {
         if self.authenticator.is_some() {
             // 22.3: what was meant for this proxy goes no further.
             editor.remove_lines(Header::ProxyAuthorization);
+            // RFC 3325, section 9.1: who it says is calling is the client's word alone.
+            editor.remove_lines(Header::PAssertedIdentity);
         }
         editor.set(Header::MaxForwards, "Max-Forwards", hops);
         if let Some(breadth) = breadth {

@@ -77,6 +77,7 @@ pub enum Header {
     ProxyAuthenticate,
     Authorization,
     ProxyAuthorization,
+    PAssertedIdentity,
     /// Passed on as it is.
     Other,
 }
@@ -114,6 +115,7 @@ impl Header {
             (14, b'c') => (b"content-length", Self::ContentLength),
             (16, b'w') => (b"www-authenticate", Self::WwwAuthenticate),
             (18, b'p') => (b"proxy-authenticate", Self::ProxyAuthenticate),
+            (19, b'p') if name.get(1) == Some(&b'-') => (b"p-asserted-identity", Self::PAssertedIdentity),
             (19, b'p') => (b"proxy-authorization", Self::ProxyAuthorization),
             _ => return Self::Other,
         };

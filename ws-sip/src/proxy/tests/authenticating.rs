@@ -232,6 +232,30 @@ fn a_to_tag_lets_nobody_take_anothers_name() {
     net.quiet();
 }
 
+/// RFC 3325: whose name a proxy vouches for is not the client's to say.
+#[test]
+fn nobody_asserts_an_identity() {
+    let line = "P-asserted-Identity: <sip:carol@example.com>\r\n";
+    for is_guarded in [true, false] {
+        let mut net = if is_guarded { guarded() } else { Net::new() };
+        let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+        let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+        if is_guarded {
+            assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+            assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+        } else {
+            bob.register(&mut net);
+        }
+        let dialog = alice.to(&bob.aor());
+        let message = alice.request("MESSAGE", "one", &dialog, "x");
+        net.send(alice.flow, message.replacen("Call-ID: ", &format!("{line}Call-ID: "), 1));
+        let received = bob.incoming(&mut net, "MESSAGE");
+        assert_eq!(received.all("P-Asserted-Identity").is_empty(), is_guarded);
+        bob.reply(&mut net, &received, "200 OK");
+        alice.expect(&mut net, 200);
+    }
+}
+
 /// RFC 3261 section 12.1.1: in a dialog From is what To was in the INVITE, and a caller may have meant another than the
 /// one who took the call.
 #[test]
