@@ -38,6 +38,6 @@ pub use syntax::{Position, SyntaxError};
 pub use trace::Tracer;
 pub use tracing::Tracing;
 pub use transport::{
-    Counters, Ends, FirstClose, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError, Stats,
-    Transport, TransportError, TrunkAddress, TrunkTransport,
+    CheckedSettings, Counters, Ends, FirstClose, FlowEvent, Flows, Handle, NotOpened, OpenOptions, SendError,
+    Stats, Transport, TransportError, TrunkAddress, TrunkTransport,
 };

@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
-use common::program::{Running, get, start, started, ws_sip};
+use common::program::{ConfigFile, Running, get, log_line, start, started, ws_sip};
 
 #[test]
 fn it_serves_its_page_and_stops_when_told() {
@@ -57,27 +57,6 @@ fn help_and_version() {
     );
 }
 
-/// A file of its own for each process, gone with the value.
-struct ConfigFile(std::path::PathBuf);
-
-impl ConfigFile {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ws-sip-{name}-{}.cfg", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for ConfigFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn a_check_tells_where_the_file_is_wrong() {
     let good =
@@ -116,14 +95,6 @@ fn management_tells_what_goes_on() {
     assert!(answer.ends_with(r#"{"jsonrpc":"2.0","result":{"WS tracing":"on"},"id":7}"#), "{answer}");
     let told = Command::new("kill").arg(program.0.id().to_string()).status().unwrap();
     assert!(told.success() && program.0.wait().unwrap().success());
-}
-
-/// Waits for a line of the log that has all of `words`.
-#[track_caller]
-fn log_line(log: &mut impl BufRead, words: &[&str]) -> String {
-    log.lines()
-        .find_map(|line| line.ok().filter(|line| words.iter().all(|word| line.contains(word))))
-        .expect("the log ended")
 }
 
 #[test]

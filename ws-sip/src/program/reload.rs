@@ -1,57 +1,72 @@
 //! SIGHUP: what can change in a running program is put in force, what cannot is named.
 
 use core::time::Duration;
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use ws_sip::auth::Users;
-use ws_sip::{Handle, Settings, Tracer, Tracing, Transport};
+use ws_sip::{CheckedSettings, Handle, Settings, Tracer, Tracing, Transport};
 
 use super::core::Core;
 use super::log::{Level, Log};
 use super::options::Options;
-use super::{serve, trace};
+use super::serve::{self, Checked};
+use super::trace;
 
 /// How long the workers may take to put settings in force.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one worker is to put in force.
 pub(crate) struct Reload {
-    settings: Settings,
+    settings: CheckedSettings,
     users: Option<Users>,
     /// `Some` if tracing changed, then what traces from now on.
     tracer: Option<Option<Tracer>>,
     level: Level,
     /// Tells that it is done, and takes what is not needed any more.
-    done: mpsc::Sender<Option<Tracer>>,
+    done: mpsc::Sender<Result<Option<Tracer>, String>>,
 }
 
 impl Reload {
-    /// Puts it in force; returns the log to write to from now on.
-    pub(crate) fn apply(self, transport: &mut Transport, core: &mut Core) -> Log {
-        let max_message_len = self.settings.max_trunk_message_len();
-        if transport.reconfigure(self.settings).is_ok() {
+    /// Puts all of it in force or, where the transport refuses it, nothing; returns the log to write to from now on.
+    pub(crate) fn apply(self, transport: &mut Transport, core: &mut Core, log: Log) -> Log {
+        let max_message_len = self.settings.settings().max_trunk_message_len();
+        let refused = transport.put_in_force(self.settings).map_err(|error| error.to_string());
+        let log = if refused.is_ok() { Log(self.level) } else { log };
+        let done = refused.map(|()| {
             core.set_max_message_len(max_message_len);
             if let Some(users) = self.users {
                 core.set_users(users);
             }
-        }
-        let old = self.tracer.and_then(|tracer| transport.replace_tracer(tracer));
+            self.tracer.and_then(|tracer| transport.replace_tracer(tracer))
+        });
         // Who waits for it may have stopped waiting.
-        let _ = self.done.send(old);
-        Log(self.level)
+        let _ = self.done.send(done);
+        log
     }
 }
 
 /// Puts settings in force in all workers.
 pub(crate) struct Reloader {
-    /// What is in force.
-    pub(crate) options: Box<Options>,
-    pub(crate) tracing: Tracing,
-    pub(crate) log: Log,
-    pub(crate) workers: Vec<(mpsc::Sender<Reload>, Handle)>,
+    /// What the program was started with, which is in force where only a restart changes it.
+    started: Arc<Options>,
+    /// What is in force where SIGHUP changes it.
+    options: Arc<Options>,
+    tracing: Tracing,
+    log: Log,
+    workers: Vec<(mpsc::Sender<Reload>, Handle)>,
 }
 
 impl Reloader {
+    pub(crate) fn new(
+        started: Arc<Options>,
+        tracing: Tracing,
+        log: Log,
+        workers: Vec<(mpsc::Sender<Reload>, Handle)>,
+    ) -> Self {
+        Self { options: Arc::clone(&started), started, tracing, log, workers }
+    }
+
     /// Takes in what was read; an error changes nothing.
     pub(crate) fn reload(&mut self, read: Result<Box<Options>, String>) {
         match read.and_then(|options| self.put_in_force(options)) {
@@ -61,9 +76,13 @@ impl Reloader {
     }
 
     fn put_in_force(&mut self, options: Box<Options>) -> Result<(), String> {
-        let users = options.users.as_deref().map(serve::read_users).transpose()?;
-        // Whatever a transport could refuse it refuses here, before anything is changed.
-        Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
+        // Whatever a worker could refuse is refused here, before anything is changed: all have the same listeners.
+        let Checked { settings, users } = serve::checked(&options)?;
+        for socket in &self.started.sockets {
+            settings
+                .check_listener(socket)
+                .map_err(|error| format!("{error}: it is listened on until a restart"))?;
+        }
         let log = Log(options.log);
         let (old, new) = (&self.options.settings, &options.settings);
         // A filter cannot be compared with another: a file that names one is taken to have changed it.
@@ -78,7 +97,7 @@ impl Reloader {
         let (done, dones) = mpsc::channel();
         for (inbox, handle) in &self.workers {
             let reload = Reload {
-                settings: new.clone(),
+                settings: settings.clone(),
                 users: users.clone(),
                 tracer: tracer.as_ref().map(|tracer| tracer.as_ref().map(Tracer::share)),
                 level: options.log,
@@ -91,14 +110,21 @@ impl Reloader {
         }
         drop(done);
         for _ in &self.workers {
-            // What traced until now sends what waits and ends here, where it holds nobody up.
-            drop(dones.recv_timeout(PATIENCE));
+            match dones.recv_timeout(PATIENCE) {
+                // What traced until now sends what waits and ends here, where it holds nobody up.
+                Ok(done) => drop(done?),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.log.write(Level::Warn, "reload-delayed", &[("why", &"a worker is busy")]);
+                }
+                // A worker that is gone ends the program.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         self.log = log;
         for name in needing_a_restart(&self.options, &options) {
             log.write(Level::Warn, "needs-a-restart", &[("setting", &name)]);
         }
-        self.options = options;
+        self.options = options.into();
         Ok(())
     }
 }
@@ -119,7 +145,7 @@ fn same_tracing(a: &Settings, b: &Settings) -> bool {
     tracing(a) == tracing(b)
 }
 
-/// Names what differs and stays as it was.
+/// Names what differs from what runs, and stays so.
 fn needing_a_restart(old: &Options, new: &Options) -> Vec<&'static str> {
     let (a, b) = (&old.settings, &new.settings);
     [

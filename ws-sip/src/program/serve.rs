@@ -9,8 +9,8 @@ use std::{panic, thread};
 use ws_sip::auth::{Authenticator, Users};
 use ws_sip::edge::{self, Edge, Upstream, UpstreamTransport};
 use ws_sip::mi::Server;
-use ws_sip::proxy::{self, Proxy};
-use ws_sip::{Handle, ListenAddress, OpenOptions, Tracer, Tracing, Transport};
+use ws_sip::proxy::{self, ConfigError, Proxy};
+use ws_sip::{CheckedSettings, Handle, ListenAddress, OpenOptions, Tracer, Tracing, Transport};
 
 use super::core::{Core, EdgeCore};
 use super::hub::Told;
@@ -20,19 +20,36 @@ use super::reload::Reloader;
 use super::worker::Worker;
 use super::{hub, manage, signals, trace};
 
-/// Tells whether it could run, as far as that can be told without doing it. The error is one line.
+/// What options name, read and checked.
+pub(super) struct Checked {
+    pub(super) settings: CheckedSettings,
+    pub(super) users: Option<Users>,
+}
+
+/// Checks all that options can be refused for, as far as that can be told without carrying them out. Start, `--check` and
+/// SIGHUP agree by it. The error is one line.
+pub(super) fn checked(options: &Options) -> Result<Checked, String> {
+    let settings = CheckedSettings::new(options.settings.clone()).map_err(|error| error.to_string())?;
+    for socket in &options.sockets {
+        settings.check_listener(socket).map_err(|error| error.to_string())?;
+    }
+    proxy_config(options, options.sockets[0].with_default_port(80).to_string()).check().map_err(|error| {
+        let option = match error {
+            ConfigError::Domain => "domain",
+            _ => "host",
+        };
+        format!("`--{option}`: {error}")
+    })?;
+    if let Some(socket) = options.upstream_socket {
+        nth(socket, u16::from(options.settings.workers) - 1)?;
+    }
+    let users = options.users.as_deref().map(read_users).transpose()?;
+    Ok(Checked { settings, users })
+}
+
+/// Tells whether it could run. The error is one line.
 pub(crate) fn check(options: &Options) -> Result<(), String> {
-    Transport::with_http(options.settings.clone()).map_err(|error| error.to_string())?;
-    if let Some(socket) = options.sockets.iter().find(|socket| socket.is_secure)
-        && options.settings.tls_certificate.is_none()
-    {
-        return Err(format!("{socket} needs `tls_certificate` and `tls_private_key`"));
-    }
-    Proxy::new(proxy_config(options, options.sockets[0].with_default_port(80).to_string()), seed()?)
-        .map_err(|error| error.to_string())?;
-    if let Some(path) = &options.users {
-        read_users(path)?;
-    }
+    checked(options)?;
     trace::tracer(options, &Tracing::default(), Log(options.log))?;
     for notice in &options.notices {
         eprintln!("{notice}");
@@ -56,13 +73,15 @@ pub(crate) fn run(
     reread: impl Fn() -> Result<Box<Options>, String> + Send + 'static,
 ) -> Result<(), String> {
     let log = Log(options.log);
+    let users = checked(&options)?.users;
     for notice in &options.notices {
         log.write(Level::Warn, "configuration", &[("notice", notice)]);
     }
     let tracing = Tracing::new(options.settings.trace_on);
     let (mut transports, sockets) = listen(&options, trace::tracer(&options, &tracing, log)?)?;
     let handles: Vec<Handle> = transports.iter().map(Transport::handle).collect();
-    let (cores, hub) = cores(&options, &mut transports, sockets[0].with_default_port(0).to_string(), log)?;
+    let host = sockets[0].with_default_port(0).to_string();
+    let (cores, hub) = cores(&options, users, &mut transports, host, log)?;
     let (management, questions) = manage::start(&options.settings, &handles, hub, tracing.clone(), log)?;
     let mut workers = Vec::new();
     let mut inboxes = Vec::new();
@@ -73,7 +92,7 @@ pub(crate) fn run(
         workers.push(Worker { transport, core, questions, reloads, log });
         inboxes.push((inbox, handle.clone()));
     }
-    let mut reloader = Reloader { options, tracing, log, workers: inboxes };
+    let mut reloader = Reloader::new(options.into(), tracing, log, inboxes);
     signals::listen(handles, move || reloader.reload(reread()))?;
 
     let mut out = std::io::stdout().lock();
@@ -138,6 +157,7 @@ fn listen(options: &Options, tracer: Option<Tracer>) -> Result<(Vec<Transport>, 
 /// Returns what each worker is for the browsers, and the hub if that is one for all.
 fn cores(
     options: &Options,
+    users: Option<Users>,
     transports: &mut [Transport],
     host: String,
     log: Log,
@@ -153,8 +173,8 @@ fn cores(
     let config = proxy_config(options, host);
     let realm = options.realm.as_ref().or_else(|| options.domains.first()).unwrap_or(&config.host).clone();
     let mut proxy = Proxy::new(config, seed()?).map_err(|error| error.to_string())?;
-    if let Some(path) = &options.users {
-        proxy.set_authenticator(Some(Authenticator::new(read_users(path)?, realm, &random()?)));
+    if let Some(users) = users {
+        proxy.set_authenticator(Some(Authenticator::new(users, realm, &random()?)));
     }
     if let [_] = transports {
         return Ok((vec![Core::Registrar(Box::new(proxy))], None));
@@ -208,7 +228,7 @@ fn nth(socket: SocketAddr, number: u16) -> Result<SocketAddr, String> {
 }
 
 /// Reads the file of users.
-pub(super) fn read_users(path: &str) -> Result<Users, String> {
+fn read_users(path: &str) -> Result<Users, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     text.parse().map_err(|error| format!("{path}:{error}"))
 }

@@ -58,7 +58,10 @@ impl Default for Config {
 
 impl Config {
     /// Checks what could not be written into a message as it is.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    /// [`ConfigError`], which [`Proxy::new`](super::Proxy::new) gives too.
+    pub fn check(&self) -> Result<(), ConfigError> {
         if HostPort::parse(self.host.as_bytes()).is_err() {
             return Err(ConfigError::Host);
         }

@@ -6,7 +6,50 @@ use ws_core::{Config, OriginPolicy, ServerConfig};
 
 use super::TransportError;
 use super::tls::TlsConfigs;
+use crate::address::ListenAddress;
 use crate::settings::Settings;
+
+/// Settings with all that they could be refused for behind them, the files of TLS read:
+/// [`Transport::put_in_force`](super::Transport::put_in_force) takes it, and a clone for each further transport.
+#[derive(Clone, Debug)]
+pub struct CheckedSettings {
+    pub(super) settings: Settings,
+    origins: OriginPolicy,
+    pub(super) tls: TlsConfigs,
+}
+
+impl CheckedSettings {
+    /// Checks settings, and reads the files of TLS that they name.
+    ///
+    /// # Errors
+    /// [`TransportError::Origin`], [`TransportError::Tls`].
+    pub fn new(settings: Settings) -> Result<Self, TransportError> {
+        let origins = origins(&settings)?;
+        let tls = TlsConfigs::new(&settings).map_err(TransportError::Tls)?;
+        Ok(Self { settings, origins, tls })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether there is a certificate, so that a listener for `wss` can be served.
+    ///
+    /// # Errors
+    /// [`TransportError::Tls`] if `address` is one and there is none.
+    pub fn check_listener(&self, address: &ListenAddress) -> Result<(), TransportError> {
+        if !address.is_secure || self.tls.can_serve() {
+            return Ok(());
+        }
+        Err(TransportError::Tls(if cfg!(feature = "tls") {
+            format!("{address} needs `tls_certificate` and `tls_private_key`")
+        } else {
+            format!("{address}: this build has no TLS, it lacks the feature `tls`")
+        }))
+    }
+}
 
 /// What the settings mean to the engine.
 #[derive(Debug)]
@@ -24,7 +67,8 @@ pub(super) struct Configs {
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Configs {
-    pub(super) fn new(settings: &Settings, plain_requests: bool) -> Result<Self, TransportError> {
+    pub(super) fn new(checked: &CheckedSettings, plain_requests: bool) -> Self {
+        let settings = &checked.settings;
         let mut connection = Config::default();
         connection.max_message_len = settings.ws_max_message_len;
         connection.max_message_chunks = NonZeroU32::new(settings.ws_max_msg_chunks);
@@ -49,14 +93,14 @@ impl Configs {
         // RFC 7118, section 4.1.
         server.subprotocols = vec!["sip".into()];
         server.require_subprotocol = true;
-        server.origins = origins(settings)?;
+        server.origins = checked.origins.clone();
         server.plain_requests = plain_requests;
         // Who asks is told by the request: see `Flows::admit`.
         server.ask = !settings.forwarded_for_from.is_empty();
         let mut refusing = server.clone();
         refusing.unavailable = Some(RETRY_AFTER);
-        let tls = TlsConfigs::new(settings).map_err(TransportError::Tls)?;
-        Ok(Self { server: Arc::new(server), refusing: Arc::new(refusing), client: connection, tls })
+        let tls = checked.tls.clone();
+        Self { server: Arc::new(server), refusing: Arc::new(refusing), client: connection, tls }
     }
 }
 

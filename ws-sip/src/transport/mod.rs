@@ -55,6 +55,7 @@ use std::sync::Arc;
 
 use mio::{Poll, Registry, Token, Waker};
 
+pub use config::CheckedSettings;
 pub use event::{Counters, Ends, FirstClose, FlowEvent, FlowStatus, NotOpened};
 pub use flows::{Flows, OpenOptions, SendError};
 pub use handle::Handle;
@@ -110,7 +111,8 @@ impl Transport {
     }
 
     fn build(settings: Settings, plain_requests: bool) -> Result<Self, TransportError> {
-        let configs = Configs::new(&settings, plain_requests)?;
+        let checked = CheckedSettings::new(settings)?;
+        let configs = Configs::new(&checked, plain_requests);
         let poll = Poll::new().map_err(TransportError::System)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(TransportError::System)?);
         let registry = poll.registry().try_clone().map_err(TransportError::System)?;
@@ -119,7 +121,7 @@ impl Transport {
             poll,
             events: mio::Events::with_capacity(1024),
             listeners: Vec::new(),
-            flows: Flows::new(settings, configs, registry, resolver),
+            flows: Flows::new(checked.settings, configs, registry, resolver),
             handle: Handle::new(waker),
             scratch: vec![0; READ_LEN].into(),
             unread: Vec::new(),
@@ -210,13 +212,20 @@ impl Transport {
     /// [`TransportError::Origin`], [`TransportError::Tls`]; nothing is changed then. The files of TLS are read anew, and a
     /// listener for `wss` needs them still.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), TransportError> {
-        let configs = Configs::new(&settings, self.flows.configs.server.plain_requests)?;
-        let is_secure = |listener: &Listener| listener.serves == Serves::SecureWebSocket;
-        if !configs.tls.can_serve() && self.listeners.iter().any(is_secure) {
-            return Err(TransportError::Tls("a listener needs `tls_certificate`".into()));
+        self.put_in_force(CheckedSettings::new(settings)?)
+    }
+
+    /// As [`reconfigure`](Self::reconfigure), with settings that were checked already: nothing is read here, so that several
+    /// transports take the same.
+    ///
+    /// # Errors
+    /// [`TransportError::Tls`] if there is a listener for `wss` and no certificate any more; nothing is changed then.
+    pub fn put_in_force(&mut self, checked: CheckedSettings) -> Result<(), TransportError> {
+        for listener in self.listeners.iter().filter(|listener| listener.serves == Serves::SecureWebSocket) {
+            checked.check_listener(&ListenAddress { is_secure: true, ..listener.local().into() })?;
         }
-        self.flows.configs = configs;
-        self.flows.settings = settings;
+        self.flows.configs = Configs::new(&checked, self.flows.configs.server.plain_requests);
+        self.flows.settings = checked.settings;
         Ok(())
     }
 

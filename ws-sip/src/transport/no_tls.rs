@@ -6,7 +6,7 @@ use mio::net::TcpStream;
 
 use crate::settings::Settings;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TlsConfigs;
 
 impl TlsConfigs {

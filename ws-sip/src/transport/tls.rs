@@ -15,7 +15,7 @@ use crate::tls;
 const RECORD_LEN: usize = 16 << 10;
 
 /// What the settings mean to TLS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TlsConfigs {
     /// `None` without a certificate.
     server: Option<Arc<ServerConfig>>,

@@ -1,6 +1,6 @@
 //! The program, started for a test.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +8,35 @@ pub(crate) fn ws_sip(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ws-sip"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// A file of its own for each process, gone with the value.
+pub(crate) struct ConfigFile(pub(crate) std::path::PathBuf);
+
+impl ConfigFile {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ws-sip-{name}-{}.cfg", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Waits for a line of the log that has all of `words`.
+#[track_caller]
+pub(crate) fn log_line(log: &mut impl BufRead, words: &[&str]) -> String {
+    log.lines()
+        .find_map(|line| line.ok().filter(|line| words.iter().all(|word| line.contains(word))))
+        .expect("the log ended")
 }
 
 /// Ends the program when a test ends early.

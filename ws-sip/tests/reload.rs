@@ -1,0 +1,91 @@
+//! What SIGHUP puts in force, and what it leaves.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{ChildStderr, Command};
+
+use common::program::{ConfigFile, Running, log_line, ws_sip};
+
+/// The program, its log, and where it listens for `ws`.
+struct Program {
+    running: Running,
+    log: BufReader<ChildStderr>,
+    port: u16,
+}
+
+impl Program {
+    /// Starts it with a file whose first socket is for `ws`.
+    fn start(file: &ConfigFile, arguments: &[&str]) -> Self {
+        let mut all = vec!["-f", file.path()];
+        all.extend(arguments);
+        let mut child = ws_sip(&all).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let running = Running(child);
+        let port = line.trim_end().strip_prefix("listening on ws:127.0.0.1:").expect(&line).parse().unwrap();
+        Self { running, log, port }
+    }
+
+    /// Has it read `text` in place of its file; returns what it logs of that, the last line whether it is in force.
+    fn reread(&mut self, file: &ConfigFile, text: &str) -> Vec<String> {
+        std::fs::write(&file.0, text).unwrap();
+        let id = self.running.0.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.contains("reloaded")) {
+            lines.push(log_line(&mut self.log, &[]));
+            lines.retain(|line| line.contains("reloaded") || line.contains("needs-a-restart"));
+        }
+        lines
+    }
+
+    /// The status with which an opening handshake is answered.
+    fn status(&self, fields: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{fields}\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: sip\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer[9..].to_vec()).unwrap()
+    }
+}
+
+/// What is listened on stays until a restart, and so does what it needs.
+#[cfg(feature = "tls")]
+#[test]
+fn a_listener_keeps_its_certificate() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+    let certificate = ConfigFile::new("reload-certificate", &params.self_signed(&key).unwrap().pem());
+    let key = ConfigFile::new("reload-key", &key.serialize_pem());
+    let tls = format!(
+        "modparam(\"proto_ws\", \"tls_certificate\", \"{}\")\nmodparam(\"proto_ws\", \"tls_private_key\", \"{}\")\n",
+        certificate.path(),
+        key.path()
+    );
+    let (plain, secure) = ("socket=ws:127.0.0.1:0\n", "socket=wss:127.0.0.1:0\n");
+    let lax = "modparam(\"proto_ws\", \"require_origin\", no)\n";
+    for workers in ["1", "2"] {
+        let file = ConfigFile::new(&format!("reload-tls-{workers}"), &format!("{plain}{secure}{tls}"));
+        let mut program = Program::start(&file, &["--workers", workers]);
+        assert_eq!(program.status(""), "403");
+        for text in [format!("{plain}{secure}{lax}"), format!("{plain}{lax}")] {
+            let logged = program.reread(&file, &text);
+            let [line] = logged.as_slice() else { panic!("{logged:?}") };
+            let told =
+                " error not-reloaded error=\"wss:127.0.0.1:0 needs `tls_certificate` and `tls_private_key`";
+            assert!(line.contains(told), "{line}");
+            assert_eq!(program.status(""), "403");
+        }
+        assert!(program.reread(&file, &format!("{plain}{secure}{tls}{lax}"))[0].contains(" info reloaded"));
+        assert_eq!(program.status(""), "101");
+    }
+}
