@@ -121,7 +121,7 @@ impl Reloader {
             }
         }
         self.log = log;
-        for name in needing_a_restart(&self.options, &options) {
+        for name in needing_a_restart(&self.started, &options) {
             log.write(Level::Warn, "needs-a-restart", &[("setting", &name)]);
         }
         self.options = options.into();
