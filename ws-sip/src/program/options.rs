@@ -144,10 +144,10 @@ pub(crate) fn parse(
 /// Sets what the command line sets, over what the file said.
 fn set(settings: &mut Settings, parameters: &[(&'static str, String)]) -> Result<(), String> {
     // What can be given several times replaces what the file has, collectors by their names.
-    if parameters.iter().any(|(name, _)| *name == "ws_allowed_origins") {
-        settings.ws_allowed_origins.clear();
-    }
     let mut of_the_file = core::mem::take(&mut settings.hep_id);
+    for (name, _) in parameters {
+        settings.clear(name);
+    }
     for (name, value) in parameters {
         settings.set(name, value).map_err(|error| as_option(name, &error.to_string()))?;
     }
@@ -265,6 +265,8 @@ mod tests {
             modparam("proto_ws", "ws_port", 8080)
             modparam("proto_ws", "ws_max_msg_chunks", 8)
             modparam("proto_ws", "ws_allowed_origins", "https://a.example")
+            modparam("proto_ws", "proxy_protocol_from", "10.0.0.1")
+            modparam("proto_ws", "forwarded_for_from", "10.0.0.1, 10.0.0.2")
             modparam("proto_hep", "hep_id", "[a] 10.0.0.1")
             modparam("proto_hep", "hep_id", "[b] 10.0.0.2")
             modparam("proto_ws", "trace_destination", "c")
@@ -272,13 +274,18 @@ mod tests {
             route[f] { drop; }
         "#;
         let options = run_with(
-            "--ws-port 9090 --hep-id [b]10.0.0.3 --hep-id [c]10.0.0.4 --ws-allowed-origins https://b.example -f x",
+            "--ws-port 9090 --hep-id [b]10.0.0.3 --hep-id [c]10.0.0.4 --ws-allowed-origins https://b.example -f x \
+             --proxy-protocol-from 10.1.0.0/16 --proxy-protocol-from ::1 --forwarded-for-from 10.0.0.3 \
+             --ws-allowed-origins https://c.example",
             file,
         )
         .unwrap();
         assert_eq!(options.sockets, ["ws:127.0.0.1:5060".parse().unwrap()]);
         assert_eq!((options.settings.ws_port, options.settings.ws_max_msg_chunks), (9090, 8));
-        assert_eq!(options.settings.ws_allowed_origins, ["https://b.example"]);
+        assert_eq!(options.settings.ws_allowed_origins, ["https://b.example", "https://c.example"]);
+        let prefixes = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        assert_eq!(options.settings.proxy_protocol_from, prefixes(&["10.1.0.0/16", "::1"]));
+        assert_eq!(options.settings.forwarded_for_from, prefixes(&["10.0.0.3"]));
         let hosts: Vec<_> = options.settings.hep_id.iter().map(|hep| hep.host.as_str()).collect();
         assert_eq!(hosts, ["10.0.0.3", "10.0.0.4", "10.0.0.1"]);
         assert!(options.trace_filter.is_some());
@@ -286,6 +293,7 @@ mod tests {
         let options = run_with("--config x --socket ws:127.0.0.2 --trace-destination a", file).unwrap();
         assert_eq!(options.sockets, ["ws:127.0.0.2".parse().unwrap()]);
         assert_eq!(options.settings.ws_port, 8080);
+        assert_eq!(options.settings.forwarded_for_from, prefixes(&["10.0.0.1", "10.0.0.2"]));
     }
 
     #[test]

@@ -200,6 +200,17 @@ impl Settings {
         self.ws_max_message_len.saturating_add(64 << 10)
     }
 
+    /// Empties the parameter `name` if setting it adds to what is there, so that what is set next replaces that.
+    pub fn clear(&mut self, name: &str) {
+        match name {
+            "ws_allowed_origins" => self.ws_allowed_origins.clear(),
+            "proxy_protocol_from" => self.proxy_protocol_from.clear(),
+            "forwarded_for_from" => self.forwarded_for_from.clear(),
+            "hep_id" => self.hep_id.clear(),
+            _ => {}
+        }
+    }
+
     /// Returns the collector that records go to, if there is one.
     ///
     /// # Errors
@@ -318,6 +329,11 @@ mod tests {
             let before = settings.clone();
             settings.set(name, value).unwrap();
             assert_ne!(settings, before, "{name}");
+            // Whatever adds is replaced when it was emptied.
+            let set_once = settings.clone();
+            settings.clear(name);
+            settings.set(name, value).unwrap();
+            assert_eq!(settings, set_once, "{name}");
         }
         assert_eq!(settings.ws_send_timeout, Duration::from_millis(200));
         assert_eq!(settings.ws_pong_timeout, Duration::from_secs(3));
