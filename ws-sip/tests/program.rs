@@ -33,7 +33,31 @@ fn a_fault_at_the_start_is_one_line_and_a_bad_exit() {
         (vec!["--socket", "ws:127.0.0.1:0", "--frobnicate", "1"], "unknown option `--frobnicate`"),
         (vec!["--socket", "ws:127.0.0.1:0", "--ws-ping-interval", "soon"], "`--ws-ping-interval` takes S"),
         (vec!["--socket", "ws:127.0.0.1:0", "--ws-allowed-origins", "phone"], "`phone` is no origin"),
-        (vec!["--socket", "ws:127.0.0.1:0", "--host", "no host"], "host"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--host", "no host"], "`--host`: the own host is not a host"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--domain", "no domain"], "`--domain`: a domain is not a host"),
+        (vec!["--socket", "ws:127.0.0.1:0", "--users", "/nowhere"], "cannot read /nowhere"),
+        (
+            vec!["--socket", "ws:127.0.0.1:0", "--upstream", "sip:127.0.0.1", "--host", "no host"],
+            "`--host`: the own host is not a host",
+        ),
+        (
+            vec!["--socket", "ws:127.0.0.1:0", "--upstream", "sip:127.0.0.1", "--users", "/nowhere"],
+            "`--users` cannot be given with `--upstream`",
+        ),
+        (
+            vec![
+                "--socket",
+                "ws:127.0.0.1:0",
+                "--upstream",
+                "sip:127.0.0.1",
+                "--upstream-socket",
+                "127.0.0.1:65535",
+                "--workers",
+                "2",
+            ],
+            "no port is left for each worker",
+        ),
+        (vec!["--socket", "wss:127.0.0.1:0"], "wss:127.0.0.1:0"),
         (vec![], "nothing to listen on"),
     ] {
         let output = ws_sip(&arguments).output().unwrap();
@@ -42,6 +66,14 @@ fn a_fault_at_the_start_is_one_line_and_a_bad_exit() {
         assert!(error.starts_with("ws-sip: ") && error.contains(told), "{arguments:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
         assert!(output.stdout.is_empty());
+        // A check sees the same, but for what is only seen by doing it.
+        if told != "cannot listen on" {
+            let checked = ws_sip(&arguments).arg("--check").output().unwrap();
+            assert_eq!(
+                (checked.status, String::from_utf8_lossy(&checked.stderr)),
+                (output.status, error.into())
+            );
+        }
     }
 }
 

@@ -137,8 +137,31 @@ pub(crate) fn parse(
     if options.sockets.is_empty() {
         return Err("nothing to listen on; give `--socket ws:127.0.0.1:8080` or another address".into());
     }
+    check_role(&options)?;
     let options = Box::new(options);
     Ok(if check { Command::Check(options) } else { Command::Run(options) })
+}
+
+/// Refuses what means nothing for what the program is asked to be, a registrar or an edge.
+fn check_role(options: &Options) -> Result<(), String> {
+    let Some(upstream) = &options.upstream else {
+        return match options.upstream_socket {
+            Some(_) => Err("`--upstream-socket` needs `--upstream`".into()),
+            None => Ok(()),
+        };
+    };
+    let of_a_registrar = [
+        ("domain", !options.domains.is_empty()),
+        ("users", options.users.is_some()),
+        ("realm", options.realm.is_some()),
+    ];
+    if let Some((name, _)) = of_a_registrar.iter().find(|(_, is_given)| *is_given) {
+        return Err(format!("`--{name}` cannot be given with `--upstream`: it is for that server to know"));
+    }
+    if options.upstream_socket.is_some() && matches!(upstream, Upstream::Ws(_)) {
+        return Err("`--upstream-socket` needs an `--upstream` over TCP or UDP".into());
+    }
+    Ok(())
 }
 
 /// Sets what the command line sets, over what the file said.
@@ -323,6 +346,17 @@ mod tests {
                 "`--trace-filter-route` takes the name of a route",
             ),
             ("-f a -f b", "given twice"),
+            (
+                "--socket ws:127.0.0.1 --upstream sip:h --users u",
+                "`--users` cannot be given with `--upstream`",
+            ),
+            ("--socket ws:127.0.0.1 --realm r --upstream sip:h", "`--realm` cannot be given with"),
+            ("--socket ws:127.0.0.1 --upstream sip:h --domain d", "`--domain` cannot be given with"),
+            ("--socket ws:127.0.0.1 --upstream-socket 127.0.0.1:0", "`--upstream-socket` needs `--upstream`"),
+            (
+                "--socket ws:127.0.0.1 --upstream-socket 127.0.0.1:0 --upstream ws://h/",
+                "`--upstream-socket` needs an `--upstream` over TCP or UDP",
+            ),
         ] {
             let error = run(line).unwrap_err();
             assert!(error.contains(told) && !error.contains('\n'), "{line}: {error}");
