@@ -89,6 +89,26 @@ fn help_and_version() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    for argument in ["--help", "--version", "--check"] {
+        let arguments = ["--socket", "ws:127.0.0.1:0", argument];
+        let full = || std::fs::File::create("/dev/full").unwrap();
+        let output = ws_sip(&arguments).stdout(full()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with("ws-sip: cannot write to standard output: "), "{argument}: {error}");
+        assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{argument}: {error}");
+        let output = ws_sip(&arguments).stdout(full()).stderr(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{argument}");
+        // Who reads the first lines of the help only is not disturbed.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = ws_sip(&arguments).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{argument}");
+    }
+}
+
 #[test]
 fn a_check_tells_where_the_file_is_wrong() {
     let good =

@@ -75,7 +75,7 @@ impl Log {
     }
 }
 
-/// Writes a line that is no event: the last words of a program that cannot go on.
+/// Writes a line that is no event: what a program says that ends here.
 pub(crate) fn last_words(words: &str) {
     put(&format!("{words}\n"));
 }

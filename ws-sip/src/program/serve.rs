@@ -51,10 +51,6 @@ pub(super) fn checked(options: &Options) -> Result<Checked, String> {
 pub(crate) fn check(options: &Options) -> Result<(), String> {
     checked(options)?;
     trace::tracer(options, &Tracing::default(), Log(options.log))?;
-    for notice in &options.notices {
-        eprintln!("{notice}");
-    }
-    println!("the configuration is valid");
     Ok(())
 }
 
