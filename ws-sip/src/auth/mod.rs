@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
+pub(crate) use users::Change;
 pub use users::{Users, UsersError};
 
 use crate::flow::FlowId;
@@ -64,9 +65,13 @@ impl Authenticator {
         Self { users, realm, keyed }
     }
 
-    /// Puts other users in place of those known.
-    pub fn set_users(&mut self, users: Users) {
-        self.users = users;
+    /// Puts other users in place of those known, and returns these.
+    pub(crate) const fn replace_users(&mut self, users: Users) -> Users {
+        core::mem::replace(&mut self.users, users)
+    }
+
+    pub(crate) const fn users(&self) -> &Users {
+        &self.users
     }
 
     /// Returns the values of the challenges for a flow, one an algorithm, the strongest first.

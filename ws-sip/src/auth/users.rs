@@ -24,6 +24,13 @@ struct Secrets {
     hashes: Vec<(String, Algorithm, String)>,
 }
 
+/// What became of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Gone,
+    Secret,
+}
+
 impl Users {
     /// Returns how many there are.
     #[must_use]
@@ -35,6 +42,15 @@ impl Users {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns those who are not in `other`, or have another secret there.
+    pub(crate) fn changed_in<'u>(&'u self, other: &Self) -> impl Iterator<Item = (&'u str, Change)> {
+        self.0.iter().filter_map(|(user, secrets)| match other.0.get(user) {
+            Some(now) if now == secrets => None,
+            Some(_) => Some((user.as_str(), Change::Secret)),
+            None => Some((user.as_str(), Change::Gone)),
+        })
     }
 
     /// Returns the hash of user, realm and password (RFC 7616, section 3.4.2), if the user is known to the realm.

@@ -200,13 +200,9 @@ impl Core {
     }
 
     /// Changes who may register, where that is asked.
-    pub(crate) fn set_users(&mut self, users: Users) {
+    pub(crate) fn set_users(&mut self, now: Duration, users: Users) {
         match self {
-            Self::Registrar(proxy) => {
-                if let Some(authenticator) = proxy.authenticator_mut() {
-                    authenticator.set_users(users);
-                }
-            }
+            Self::Registrar(proxy) => proxy.set_users(now, users),
             Self::Hub(hub) => tell(hub, Told::Users(users)),
             Self::Edge(_) => {}
         }

@@ -83,11 +83,7 @@ impl Hub {
                     report_refused(flow, refused, self.log);
                 }
             }
-            Told::Users(users) => {
-                if let Some(authenticator) = self.proxy.authenticator_mut() {
-                    authenticator.set_users(users);
-                }
-            }
+            Told::Users(users) => self.proxy.set_users(now, users),
             // Who asked may have stopped waiting.
             Told::Statistics(answer) => drop(answer.send(statistic::proxy(self.proxy.stats()))),
         }

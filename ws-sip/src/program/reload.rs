@@ -29,14 +29,14 @@ pub(crate) struct Reload {
 
 impl Reload {
     /// Puts all of it in force or, where the transport refuses it, nothing; returns the log to write to from now on.
-    pub(crate) fn apply(self, transport: &mut Transport, core: &mut Core, log: Log) -> Log {
+    pub(crate) fn apply(self, now: Duration, transport: &mut Transport, core: &mut Core, log: Log) -> Log {
         let max_message_len = self.settings.settings().max_trunk_message_len();
         let refused = transport.put_in_force(self.settings).map_err(|error| error.to_string());
         let log = if refused.is_ok() { Log(self.level) } else { log };
         let done = refused.map(|()| {
             core.set_max_message_len(max_message_len);
             if let Some(users) = self.users {
-                core.set_users(users);
+                core.set_users(now, users);
             }
             self.tracer.and_then(|tracer| transport.replace_tracer(tracer))
         });

@@ -39,7 +39,8 @@ impl Worker {
             act(&mut self.core, flows, self.log);
             self.questions.answer(&self.core);
             while let Ok(reload) = self.reloads.try_recv() {
-                self.log = reload.apply(&mut self.transport, &mut self.core, self.log);
+                let now = since_start(self.transport.flows());
+                self.log = reload.apply(now, &mut self.transport, &mut self.core, self.log);
             }
         }
         Ok(())

@@ -23,11 +23,6 @@ impl Proxy {
         self.authenticator = authenticator;
     }
 
-    /// Returns the authenticator, to change its users.
-    pub const fn authenticator_mut(&mut self) -> Option<&mut Authenticator> {
-        self.authenticator.as_mut()
-    }
-
     /// Whether the request may pass. If not, it was answered.
     pub(super) fn is_authenticated(
         &mut self,

@@ -53,6 +53,7 @@ mod names;
 mod register;
 mod request;
 mod response;
+mod revoke;
 mod route;
 mod stats;
 #[cfg(test)]

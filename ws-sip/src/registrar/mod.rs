@@ -377,6 +377,18 @@ impl Registrar {
         give_back(&mut self.contacts);
     }
 
+    /// Ends all bindings of the addresses-of-record, in any domain, whose user `is_gone` knows; escapes are resolved in it.
+    pub fn remove_users(&mut self, now: Duration, is_gone: impl Fn(&[u8]) -> bool) {
+        // A host has no `@`.
+        let user = |aor: &[u8]| memchr::memrchr(b'@', aor).and_then(|at| aor.get(..at)).is_some_and(&is_gone);
+        let aors: Vec<Aor> = self.records.keys().filter(|aor| user(aor)).cloned().collect();
+        for aor in aors {
+            self.update(&aor, now, |this, aor, record| this.retain(aor, record, |_| false));
+        }
+        give_back(&mut self.flows);
+        give_back(&mut self.contacts);
+    }
+
     fn retain(&mut self, aor: &Aor, record: &mut Record, keep: impl Fn(&Binding) -> bool) {
         let mut index = 0;
         while let Some(binding) = record.bindings.get(index) {

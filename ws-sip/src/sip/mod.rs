@@ -44,5 +44,6 @@ pub(crate) use lex::{is_uri_param, seconds};
 pub use name::{Header, Method};
 pub(crate) use reply::write_received;
 pub use reply::{Reply, ReplyHead};
+pub(crate) use uri::Unescaped;
 pub use uri::{HostPort, SipUri};
 pub use via::Via;

@@ -219,7 +219,7 @@ fn is_well_escaped(text: &[u8]) -> bool {
 }
 
 /// The bytes of a text with its escapes resolved.
-struct Unescaped<'a>(&'a [u8]);
+pub(crate) struct Unescaped<'a>(pub(crate) &'a [u8]);
 
 impl Iterator for Unescaped<'_> {
     type Item = u8;

@@ -8,6 +8,7 @@ mod forking;
 mod network;
 mod random;
 mod registering;
+mod revoking;
 mod routing;
 mod texts;
 mod ua;
