@@ -194,6 +194,14 @@ impl FromStr for Prefix {
 pub enum AddressError {
     /// Not a transport that is spoken here.
     Transport,
+    /// Not what an [`Upstream`](crate::edge::Upstream) can be.
+    Upstream,
+    /// Not a transport that is spoken with an upstream.
+    UpstreamTransport,
+    /// A parameter that says nothing of an upstream.
+    UpstreamParameter,
+    /// An upstream over TLS without WebSocket.
+    SecureUpstream,
     /// Not an IP address, IPv6 in brackets.
     Ip,
     /// No host.
@@ -210,6 +218,12 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Transport => "expected `ws:` or `wss:`",
+            Self::Upstream => {
+                "expected `sip:HOST[:PORT];transport=tcp|udp|ws|wss` or `ws://HOST[:PORT][/PATH]`, or that with `wss`"
+            }
+            Self::UpstreamTransport => "the transport can be tcp, udp, ws or wss",
+            Self::UpstreamParameter => "the only parameter can be `transport`, of tcp, udp, ws or wss",
+            Self::SecureUpstream => "`sips:` needs `;transport=ws`, for WebSocket over TLS",
             Self::Ip => "expected an IP address, IPv6 in brackets",
             Self::Host => "expected a host",
             Self::Port => "expected a port from 0 to 65535",

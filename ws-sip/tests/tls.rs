@@ -331,6 +331,9 @@ fn what_is_missing_is_told_at_the_start() {
             .and_then(|mut transport| transport.listen("wss:127.0.0.1:0".parse().unwrap()).map(drop));
         listening.unwrap_err().to_string()
     };
+    let (mut taken, address) = server(authority.settings());
+    let refused = taken.transport.listen(format!("wss:{address}").parse().unwrap()).unwrap_err();
+    assert!(refused.to_string().starts_with(&format!("cannot listen on wss:{address}: ")), "{refused}");
     let no_certificate = |settings: &mut Settings| {
         (settings.tls_certificate, settings.tls_private_key) = (None, None);
     };

@@ -46,7 +46,11 @@ impl FromStr for Upstream {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let Some(rest) = text.strip_prefix("sip:") else {
-            return text.parse().map(Self::Ws);
+            return text.parse().map(Self::Ws).map_err(|error| match error {
+                AddressError::Transport if text.starts_with("sips:") => AddressError::SecureUpstream,
+                AddressError::Transport => AddressError::Upstream,
+                other => other,
+            });
         };
         let mut parts = rest.split(';');
         let address = parts.next().unwrap_or_default();
@@ -57,7 +61,8 @@ impl FromStr for Upstream {
                 "transport=udp" => UpstreamTransport::Udp,
                 "transport=ws" => UpstreamTransport::Ws,
                 "transport=wss" => UpstreamTransport::Wss,
-                _ => return Err(AddressError::Transport),
+                other if other.starts_with("transport=") => return Err(AddressError::UpstreamTransport),
+                _ => return Err(AddressError::UpstreamParameter),
             };
         }
         match transport {
@@ -90,8 +95,11 @@ mod tests {
         assert_eq!(parse("sip:[::1];transport=udp"), Ok("udp:[::1]:5060".into()));
         assert_eq!(parse("sip:sip.example;transport=ws"), Ok("ws://sip.example/".into()));
         assert_eq!(parse("ws://sip.example/ws"), Ok("ws://sip.example/ws".into()));
-        assert_eq!(parse("sip:sip.example;transport=sctp"), Err(AddressError::Transport));
-        assert_eq!(parse("http://sip.example"), Err(AddressError::Transport));
+        assert_eq!(parse("sips:sip.example;transport=ws"), Ok("wss://sip.example/".into()));
+        assert_eq!(parse("sip:sip.example;transport=sctp"), Err(AddressError::UpstreamTransport));
+        assert_eq!(parse("sip:sip.example;lr"), Err(AddressError::UpstreamParameter));
+        assert_eq!(parse("sips:sip.example;transport=tcp"), Err(AddressError::SecureUpstream));
+        assert_eq!(parse("http://sip.example"), Err(AddressError::Upstream));
         assert_eq!(parse("sip:;transport=tcp"), Err(AddressError::Host));
     }
 }

@@ -208,10 +208,24 @@ fn as_option(parameter: &str, text: &str) -> String {
 pub(crate) fn read_file(path: &str) -> Result<String, String> {
     let failed = |error: &dyn core::fmt::Display| format!("cannot read {path}: {error}");
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // Whoever names a device or a core dump by mistake is told so, instead of waiting for its end.
-    let len = file.take(MAX_FILE_LEN + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    if len as u64 > MAX_FILE_LEN { Err(failed(&"it is longer than 1 MiB")) } else { Ok(text) }
+    let len = file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    if len as u64 > MAX_FILE_LEN { Err(failed(&"it is longer than 1 MiB")) } else { decode(path, bytes) }
+}
+
+/// Returns what a file says, which must be UTF-8; the error tells where it is not.
+pub(crate) fn decode(path: &str, bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let (text, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let text = String::from_utf8_lossy(text);
+        let (line, column) = (
+            text.matches('\n').count() + 1,
+            text.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1,
+        );
+        let byte = rest.first().copied().unwrap_or_default();
+        format!("{path}:{line}:{column}: expected UTF-8, found the byte 0x{byte:02x}")
+    })
 }
 
 const MAX_FILE_LEN: u64 = 1 << 20;
@@ -347,6 +361,14 @@ mod tests {
             ),
             ("-f a -f b", "given twice"),
             (
+                "--socket ws:127.0.0.1 --upstream sip:h;transport=sctp",
+                "`--upstream sip:h;transport=sctp`: the transport can be tcp, udp, ws or wss",
+            ),
+            ("--upstream sips:h", "`sips:` needs `;transport=ws`, for WebSocket over TLS"),
+            ("--upstream sip:h;lr", "the only parameter can be `transport`"),
+            ("--upstream http://h", "expected `sip:HOST[:PORT];transport=tcp|udp|ws|wss` or `ws://HOST"),
+            ("--upstream ws:h", "expected `sip:HOST[:PORT];transport=tcp|udp|ws|wss` or `ws://HOST"),
+            (
                 "--socket ws:127.0.0.1 --upstream sip:h --users u",
                 "`--users` cannot be given with `--upstream`",
             ),
@@ -380,6 +402,12 @@ mod tests {
         let options = run_with("-f x.cfg --socket ws:127.0.0.1", "socket=hep_udp:127.0.0.1").unwrap();
         assert!(options.notices[0].starts_with("x.cfg:1:8: "), "{:?}", options.notices);
         assert!(read_file("/nowhere/x.cfg").unwrap_err().starts_with("cannot read /nowhere/x.cfg: "));
+        let decoded = |bytes: &[u8]| decode("x.cfg", bytes.to_vec());
+        assert_eq!(decoded("# ä\n".as_bytes()).unwrap(), "# ä\n");
+        assert_eq!(
+            decoded(b"# \xc3\xa4\n# \xc3\xa4\xff").unwrap_err(),
+            "x.cfg:2:4: expected UTF-8, found the byte 0xff"
+        );
         assert_eq!(read_file("/dev/zero").unwrap_err(), "cannot read /dev/zero: it is longer than 1 MiB");
     }
 }

@@ -15,7 +15,7 @@ use ws_sip::{CheckedSettings, Handle, ListenAddress, OpenOptions, Tracer, Tracin
 use super::core::{Core, EdgeCore};
 use super::hub::Told;
 use super::log::{Level, Log};
-use super::options::Options;
+use super::options::{self, Options};
 use super::reload::Reloader;
 use super::worker::Worker;
 use super::{hub, manage, signals, trace};
@@ -192,7 +192,8 @@ fn edge_core(
     let socket = options.upstream_socket.map(|socket| nth(socket, number)).transpose()?;
     let listener = match (upstream.transport(), socket) {
         (UpstreamTransport::Tcp, Some(socket)) => {
-            Some(transport.listen_trunk(socket).map_err(|error| error.to_string())?)
+            let failed = |error| format!("`--upstream-socket {socket}`: {error}");
+            Some(transport.listen_trunk(socket).map_err(failed)?)
         }
         // The address to listen on over TCP comes with the first connection to the upstream.
         _ => None,
@@ -225,8 +226,8 @@ fn nth(socket: SocketAddr, number: u16) -> Result<SocketAddr, String> {
 
 /// Reads the file of users.
 fn read_users(path: &str) -> Result<Users, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    text.parse().map_err(|error| format!("{path}:{error}"))
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    options::decode(path, bytes)?.parse().map_err(|error| format!("{path}:{error}"))
 }
 
 /// Bytes that nobody can guess.

@@ -35,12 +35,18 @@ impl CheckedSettings {
         &self.settings
     }
 
-    /// Whether there is a certificate, so that a listener for `wss` can be served.
+    /// Tells whether `address` can be listened on, as far as these settings go.
     ///
     /// # Errors
-    /// [`TransportError::Tls`] if `address` is one and there is none.
+    /// [`TransportError::Tls`] if it is for `wss` and there is no certificate.
     pub fn check_listener(&self, address: &ListenAddress) -> Result<(), TransportError> {
-        if !address.is_secure || self.tls.can_serve() {
+        self.tls.check_listener(address)
+    }
+}
+
+impl TlsConfigs {
+    pub(super) fn check_listener(&self, address: &ListenAddress) -> Result<(), TransportError> {
+        if !address.is_secure || self.can_serve() {
             return Ok(());
         }
         Err(TransportError::Tls(if cfg!(feature = "tls") {

@@ -168,7 +168,7 @@ impl Transport {
     /// [`FlowEvent::TrunkOpened`].
     ///
     /// # Errors
-    /// [`TransportError::Listen`].
+    /// [`TransportError::ListenTrunk`].
     pub fn listen_trunk(&mut self, address: SocketAddr) -> Result<SocketAddr, TransportError> {
         self.listen_by(Listener::bind, address, Serves::Trunk)
     }
@@ -179,18 +179,12 @@ impl Transport {
         address: ListenAddress,
     ) -> Result<SocketAddr, TransportError> {
         let settings = &self.flows.settings;
-        if !address.is_secure {
-            return self.listen_by(bind, address.with_default_port(settings.ws_port), Serves::WebSocket);
-        }
-        let address = address.with_default_port(settings.wss_port);
-        if cfg!(not(feature = "tls")) {
-            return Err(TransportError::Tls("this build has no TLS: it lacks the feature `tls`".into()));
-        }
-        if !self.flows.configs.tls.can_serve() {
-            let why = format!("wss:{address} needs `tls_certificate` and `tls_private_key`");
-            return Err(TransportError::Tls(why));
-        }
-        self.listen_by(bind, address, Serves::SecureWebSocket)
+        let (port, serves) = match address.is_secure {
+            false => (settings.ws_port, Serves::WebSocket),
+            true => (settings.wss_port, Serves::SecureWebSocket),
+        };
+        self.flows.configs.tls.check_listener(&address)?;
+        self.listen_by(bind, address.with_default_port(port), serves)
     }
 
     fn listen_by(
@@ -202,7 +196,13 @@ impl Transport {
         let registry = self.poll.registry();
         let local = self.flows.new_listeners.add(|token| bind(address, registry, token, serves));
         self.flows.new_listeners.move_to(&mut self.listeners);
-        local.map_err(|error| TransportError::Listen(address, error))
+        local.map_err(|error| match serves {
+            Serves::Trunk => TransportError::ListenTrunk(address, error),
+            Serves::WebSocket | Serves::SecureWebSocket => {
+                let is_secure = serves == Serves::SecureWebSocket;
+                TransportError::Listen(ListenAddress { is_secure, ..address.into() }, error)
+            }
+        })
     }
 
     /// Changes the settings, for connections that come from now on; those that are there keep theirs, and the
@@ -249,7 +249,9 @@ pub enum TransportError {
     /// The system refused what every transport needs.
     System(io::Error),
     /// The address cannot be listened on.
-    Listen(SocketAddr, io::Error),
+    Listen(ListenAddress, io::Error),
+    /// The address cannot be listened on for a SIP server.
+    ListenTrunk(SocketAddr, io::Error),
     /// This is no origin.
     Origin(String),
     /// TLS cannot be spoken: a file does not serve, or none is named.
@@ -260,7 +262,8 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => write!(f, "cannot set up: {error}"),
-            Self::Listen(address, error) => write!(f, "cannot listen on ws:{address}: {error}"),
+            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::ListenTrunk(address, error) => write!(f, "cannot listen on tcp:{address}: {error}"),
             Self::Tls(why) => f.write_str(why),
             Self::Origin(origin) => write!(f, "`{origin}` is no origin such as https://example.com"),
         }
@@ -270,7 +273,7 @@ impl fmt::Display for TransportError {
 impl core::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::System(error) | Self::Listen(_, error) => Some(error),
+            Self::System(error) | Self::Listen(_, error) | Self::ListenTrunk(_, error) => Some(error),
             Self::Origin(_) | Self::Tls(_) => None,
         }
     }

@@ -208,7 +208,7 @@ impl Flows {
         let registry = &self.registry;
         self.new_listeners
             .add(|token| Listener::bind(address, registry, token, Serves::Trunk))
-            .map_err(|error| TransportError::Listen(address, error))
+            .map_err(|error| TransportError::ListenTrunk(address, error))
     }
 
     fn start(&mut self, outgoing: Outgoing, purpose: Purpose) -> FlowId {
