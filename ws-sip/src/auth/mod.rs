@@ -56,12 +56,13 @@ pub struct Claim<'a> {
 
 impl Authenticator {
     /// Returns one for `users` in `realm`, usually the domain. `key` must come from the operating system's random
-    /// numbers.
+    /// numbers. Control characters are left out of the realm.
     #[must_use]
     pub fn new(users: Users, realm: impl Into<String>, key: &[u8; 32]) -> Self {
         // HMAC takes keys of any length.
         let keyed = Hmac::new_from_slice(key).expect("any length will do");
-        let realm = realm.into().replace(['"', '\\', '\r', '\n'], "");
+        let mut realm = realm.into();
+        realm.retain(|c| !c.is_control());
         Self { users, realm, keyed }
     }
 
@@ -79,7 +80,8 @@ impl Authenticator {
         let nonce = self.nonce(now, flow);
         let stale = if stale { ", stale=true" } else { "" };
         Algorithm::ALL.into_iter().map(move |algorithm| {
-            let (realm, algorithm) = (&self.realm, algorithm.name());
+            let realm = self.realm.replace('\\', "\\\\").replace('"', "\\\"");
+            let algorithm = algorithm.name();
             format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", qop=\"auth\", algorithm={algorithm}{stale}")
         })
     }
@@ -182,7 +184,7 @@ pub(crate) fn answer(challenge: &str, user: &str, password: &str, method: &str, 
     format!(
         "Digest username=\"{user}\", realm=\"{}\", nonce=\"{}\", uri=\"{uri}\", response=\"{response}\", \
          algorithm={}, cnonce=\"c\", qop=auth, nc=00000001",
-        challenge.realm,
+        challenge.realm.replace('\\', "\\\\").replace('"', "\\\""),
         challenge.nonce,
         algorithm.name()
     )
@@ -228,5 +230,18 @@ mod tests {
         }
         assert_eq!(auth.check(NOW, &claim, core::iter::empty()), Verdict::Missing);
         assert!(auth.challenges(NOW, FlowId(1), true).all(|value| value.ends_with(", stale=true")));
+    }
+
+    /// What the client reads is what is hashed (RFC 3261 section 25.1, quoted-string).
+    #[test]
+    fn a_realm_is_quoted() {
+        let auth = Authenticator::new("alice::secret".parse().unwrap(), "a\"b\\c\r\n", &[3; 32]);
+        let claim = Claim { flow: FlowId(1), method: "REGISTER", uri: "sip:example.com" };
+        for challenge in auth.challenges(NOW, FlowId(1), false) {
+            assert!(challenge.starts_with(r#"Digest realm="a\"b\\c", nonce="#), "{challenge}");
+            let good = answer(&challenge, "alice", "secret", "REGISTER", claim.uri);
+            let verdict = auth.check(NOW, &claim, [good.as_bytes()].into_iter());
+            assert_eq!(verdict, Verdict::User("alice".into()));
+        }
     }
 }

@@ -101,6 +101,10 @@ pub(crate) fn parse(
             "host" => options.host = Some(value),
             "domain" => options.domains.push(value),
             "users" => options.users = Some(value),
+            // Within quotes these are escaped, and clients do not agree on whether the hash is of the escapes.
+            "realm" if value.contains(['"', '\\']) || value.contains(char::is_control) => {
+                return Err("`--realm` cannot have quotes, backslashes or control characters".into());
+            }
             "realm" => options.realm = Some(value),
             "upstream" => {
                 let upstream = value.parse().map_err(|error| format!("`--upstream {value}`: {error}"))?;
@@ -360,6 +364,8 @@ mod tests {
                 "`--trace-filter-route` takes the name of a route",
             ),
             ("-f a -f b", "given twice"),
+            ("--realm a\"b", "`--realm` cannot have quotes"),
+            ("--realm a\\b", "`--realm` cannot have quotes"),
             (
                 "--socket ws:127.0.0.1 --upstream sip:h;transport=sctp",
                 "`--upstream sip:h;transport=sctp`: the transport can be tcp, udp, ws or wss",
