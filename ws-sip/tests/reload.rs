@@ -2,10 +2,11 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{ChildStderr, Command};
 
-use common::program::{ConfigFile, Running, log_line, ws_sip};
+use common::program::{ConfigFile, Running, get, log_line, ws_sip};
 
 /// The program, its log, and where it listens for `ws`.
 struct Program {
@@ -42,10 +43,8 @@ impl Program {
     }
 
     /// The status with which an opening handshake is answered.
-    #[cfg(feature = "tls")]
     fn status(&self) -> String {
-        use std::io::{Read as _, Write as _};
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         write!(
             stream,
             "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -111,4 +110,28 @@ fn what_needs_a_restart_is_told_from_what_runs() {
     assert_eq!(pending(&text("127.0.0.2:0", 8)), ["socket", "upstream"], "still pending");
     assert_eq!(pending(&text("127.0.0.1:0", 8)), ["upstream"]);
     assert_eq!(pending(&text("127.0.0.1:0", 7)), [""; 0], "as it runs");
+}
+
+/// The level of the log is the file's, unless the command line has it.
+#[test]
+fn the_level_of_the_log_changes() {
+    let text = |level: &str| format!("socket=ws:127.0.0.1:0\n{level}");
+    for workers in ["1", "2"] {
+        let file = ConfigFile::new(&format!("reload-log-{workers}"), &text("log_level=4\n"));
+        let mut program = Program::start(&file, &["--workers", workers]);
+        let get = |program: &Program| drop(get(program.port, "/nothing"));
+        get(&program);
+        log_line(&mut program.log, &[" debug http "]);
+        // The line that tells of it is of the new level already.
+        program.reread(&file, &text("log_level=3\n"));
+        get(&program);
+        assert_eq!(program.status(), "403");
+        let next = log_line(&mut program.log, &[]);
+        assert!(next.contains(" warn not-opened "), "{next}");
+        program.reread(&file, &text("log_level=4\n"));
+        get(&program);
+        log_line(&mut program.log, &[" debug http "]);
+        let logged = program.reread(&file, &text("log_level=5\n"));
+        assert!(logged[0].contains(":2:11: expected a level from -3 to 4"), "{logged:?}");
+    }
 }

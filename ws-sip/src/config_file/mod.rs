@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! # comments like this one, or between /* and */
+//! log_level=3                         # as OpenSIPS counts: 4 for all, 3 for information, 1 for warnings
 //! socket=ws:127.0.0.1:8080
 //! loadmodule "proto_ws.so"            # accepted: all that there is is built in
 //! modparam("proto_ws", "ws_max_msg_chunks", 8)
@@ -42,6 +43,7 @@ use crate::syntax::{Position, SyntaxError};
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFile {
     sockets: Vec<ListenAddress>,
+    log_level: Option<i8>,
     assignments: Vec<Assignment>,
     routes: Vec<NamedRoute>,
     notices: Vec<SyntaxError>,
@@ -73,6 +75,13 @@ impl ConfigFile {
     #[must_use]
     pub fn sockets(&self) -> &[ListenAddress] {
         &self.sockets
+    }
+
+    /// Returns how much is to be logged, if the file says so, as OpenSIPS counts: 4 for all, 3 and 2 for information and
+    /// what matters more, 1 for warnings and errors, less for errors alone.
+    #[must_use]
+    pub const fn log_level(&self) -> Option<i8> {
+        self.log_level
     }
 
     /// Sets what the file sets.

@@ -1,6 +1,7 @@
 //! Statements to a [`ConfigFile`].
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::ops::RangeInclusive;
 
 use super::modules::{self, Target};
 use super::{Assignment, ConfigFile, NamedRoute};
@@ -11,6 +12,9 @@ use crate::syntax::{Lexer, Position, Spanned, SyntaxError, Token};
 /// Where HTTP management listens if only half of it is said.
 const HTTP_IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const HTTP_PORT: u16 = 8888;
+
+/// From alerts alone to debugging.
+const LOG_LEVELS: RangeInclusive<i8> = -3..=4;
 
 #[derive(Default)]
 struct Reader {
@@ -29,6 +33,18 @@ pub(super) fn file(text: &str) -> Result<ConfigFile, SyntaxError> {
         match next.token {
             Token::End => return Ok(reader.file),
             Token::Word("socket") => reader.socket(&mut lexer)?,
+            Token::Word("log_level") => {
+                lexer.expect("=")?;
+                let next = lexer.next()?;
+                let level = match next.token {
+                    Token::Number(_, level) => {
+                        i8::try_from(level).ok().filter(|level| LOG_LEVELS.contains(level))
+                    }
+                    _ => None,
+                };
+                let expected = "a level from -3 to 4, such as 1 for warnings, 3 for information or 4 for all";
+                reader.file.log_level = Some(level.ok_or_else(|| SyntaxError::expected(expected, &next))?);
+            }
             Token::Word("mpath") => {
                 lexer.expect("=")?;
                 lexer.value("a directory")?;
@@ -45,7 +61,7 @@ pub(super) fn file(text: &str) -> Result<ConfigFile, SyntaxError> {
                 reader.file.routes.push(NamedRoute { name, route });
             }
             _ => {
-                let expected = "`socket`, `mpath`, `loadmodule`, `modparam` or `route`";
+                let expected = "`socket`, `log_level`, `mpath`, `loadmodule`, `modparam` or `route`";
                 return Err(SyntaxError::expected(expected, &next));
             }
         }

@@ -185,8 +185,13 @@ fn a_hep_listener_is_not_needed() {
 fn what_is_wrong_is_told_where_it_is() {
     for (text, error) in [
         (
-            "log_level=3",
-            "1:1: expected `socket`, `mpath`, `loadmodule`, `modparam` or `route`, found `log_level`",
+            "debug_mode=yes",
+            "1:1: expected `socket`, `log_level`, `mpath`, `loadmodule`, `modparam` or `route`, found `debug_mode`",
+        ),
+        ("log_level 3", "1:11: expected `=`, found `3`"),
+        (
+            "log_level=-4",
+            "1:11: expected a level from -3 to 4, such as 1 for warnings, 3 for information or 4 for all, found `-4`",
         ),
         ("\n\n socket ws:127.0.0.1", "3:9: expected `=`, found `ws`"),
         ("socket=", "1:8: expected `ws:IP` or `ws:IP:PORT` after `=`"),
@@ -194,7 +199,7 @@ fn what_is_wrong_is_told_where_it_is() {
         ("socket = ws:localhost", "1:10: expected an IP address, IPv6 in brackets, found `ws:localhost`"),
         (
             "socket=ws:127.0.0.1 use_workers 2",
-            "1:21: expected `socket`, `mpath`, `loadmodule`, `modparam` or `route`, found `use_workers`",
+            "1:21: expected `socket`, `log_level`, `mpath`, `loadmodule`, `modparam` or `route`, found `use_workers`",
         ),
         ("loadmodule proto_ws", "1:12: expected a module's name in quotes, found `proto_ws`"),
         (

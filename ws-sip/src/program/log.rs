@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -32,6 +33,7 @@ static LINES: LazyLock<Option<Arc<Lines>>> = LazyLock::new(|| {
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Level {
     Error,
     Warn,
@@ -48,6 +50,16 @@ impl Level {
             Self::Debug => "debug",
         }
     }
+
+    /// The level that OpenSIPS has a number for.
+    pub(crate) const fn from_number(number: i8) -> Self {
+        match number {
+            i8::MIN..=0 => Self::Error,
+            1 => Self::Warn,
+            2 | 3 => Self::Info,
+            4..=i8::MAX => Self::Debug,
+        }
+    }
 }
 
 impl FromStr for Level {
@@ -61,14 +73,26 @@ impl FromStr for Level {
     }
 }
 
-/// Writes what is at least as grave as its level.
+/// Writes what is at least as grave as its level, which all copies share. There is one in a program.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Log(pub(crate) Level);
+pub(crate) struct Log(&'static AtomicU8);
 
 impl Log {
+    pub(crate) fn new(level: Level) -> Self {
+        Self(Box::leak(Box::new(AtomicU8::new(level as u8))))
+    }
+
+    pub(crate) fn set_level(self, level: Level) {
+        self.0.store(level as u8, Ordering::Relaxed);
+    }
+
+    fn writes(self, level: Level) -> bool {
+        level as u8 <= self.0.load(Ordering::Relaxed)
+    }
+
     /// Writes a line: the event's name and its fields.
     pub(crate) fn write(self, level: Level, event: &str, fields: &[(&str, &dyn fmt::Display)]) {
-        if level > self.0 {
+        if !self.writes(level) {
             return;
         }
         put(&line(level, event, fields));
@@ -143,6 +167,18 @@ mod tests {
     fn levels_by_name() {
         assert_eq!("warn".parse(), Ok(Level::Warn));
         assert_eq!("loud".parse::<Level>(), Err(()));
-        assert!(Level::Error < Level::Debug);
+        let numbers = [-3, -1, 1, 2, 3, 4].map(Level::from_number);
+        assert_eq!(
+            numbers,
+            [Level::Error, Level::Error, Level::Warn, Level::Info, Level::Info, Level::Debug]
+        );
+        let log = Log::new(Level::Info);
+        assert_eq!(
+            [Level::Error, Level::Info, Level::Debug].map(|level| log.writes(level)),
+            [true, true, false]
+        );
+        let copy = log;
+        log.set_level(Level::Error);
+        assert!(copy.writes(Level::Error) && !copy.writes(Level::Warn));
     }
 }

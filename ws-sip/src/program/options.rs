@@ -65,6 +65,7 @@ pub(crate) fn parse(
     };
     let mut check = false;
     let mut path = None;
+    let mut log = None;
     let mut parameters = Vec::new();
     let mut parser = lexopt::Parser::from_iter(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -117,9 +118,9 @@ pub(crate) fn parse(
                 options.upstream_socket = Some(socket);
             }
             "log" => {
-                options.log = value
-                    .parse()
-                    .map_err(|()| format!("`--log` takes error, warn, info or debug, not `{value}`"))?;
+                let level = value.parse();
+                let wrong = |()| format!("`--log` takes error, warn, info or debug, not `{value}`");
+                log = Some(level.map_err(wrong)?);
             }
             _ => parameters.extend(parameter.map(|parameter| (parameter.name, value))),
         }
@@ -136,6 +137,9 @@ pub(crate) fn parse(
         }
         None => ConfigFile::default(),
     };
+    if let Some(level) = log.or_else(|| file.log_level().map(Level::from_number)) {
+        options.log = level;
+    }
     set(&mut options.settings, &parameters)?;
     look_up_names(&mut options, &file, path.as_deref().unwrap_or_default(), &parameters)?;
     if options.sockets.is_empty() {
@@ -259,7 +263,11 @@ pub(crate) fn help() -> String {
     line("realm", "NAME", "what their passwords are for (the first domain, or the host)");
     line("upstream", "sip:HOST[:PORT];transport=tcp|udp|ws", "be an edge proxy in front of this server");
     line("upstream-socket", "IP:PORT", "where it reaches this edge over TCP or UDP (any free port)");
-    line("log", "error|warn|info|debug", "how much goes to standard error (info)");
+    line(
+        "log",
+        "error|warn|info|debug",
+        "how much goes to standard error (`log_level` of the file, or info)",
+    );
     for parameter in PARAMETERS {
         line(&parameter.name.replace('_', "-"), parameter.value, parameter.help);
     }
@@ -302,6 +310,7 @@ mod tests {
     #[test]
     fn the_command_line_counts_over_the_file() {
         let file = r#"
+            log_level=1
             socket=ws:127.0.0.1:5060
             modparam("proto_ws", "ws_port", 8080)
             modparam("proto_ws", "ws_max_msg_chunks", 8)
@@ -324,6 +333,8 @@ mod tests {
         assert_eq!(options.sockets, ["ws:127.0.0.1:5060".parse().unwrap()]);
         assert_eq!((options.settings.ws_port, options.settings.ws_max_msg_chunks), (9090, 8));
         assert_eq!(options.settings.ws_allowed_origins, ["https://b.example", "https://c.example"]);
+        assert_eq!(options.log, Level::Warn);
+        assert_eq!(run_with("-f x --log debug --trace-destination a", file).unwrap().log, Level::Debug);
         let prefixes = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
         assert_eq!(options.settings.proxy_protocol_from, prefixes(&["10.1.0.0/16", "::1"]));
         assert_eq!(options.settings.forwarded_for_from, prefixes(&["10.0.0.3"]));

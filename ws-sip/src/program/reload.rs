@@ -22,17 +22,15 @@ pub(crate) struct Reload {
     users: Option<Users>,
     /// `Some` if tracing changed, then what traces from now on.
     tracer: Option<Option<Tracer>>,
-    level: Level,
     /// Tells that it is done, and takes what is not needed any more.
     done: mpsc::Sender<Result<Option<Tracer>, String>>,
 }
 
 impl Reload {
-    /// Puts all of it in force or, where the transport refuses it, nothing; returns the log to write to from now on.
-    pub(crate) fn apply(self, now: Duration, transport: &mut Transport, core: &mut Core, log: Log) -> Log {
+    /// Puts all of it in force or, where the transport refuses it, nothing.
+    pub(crate) fn apply(self, now: Duration, transport: &mut Transport, core: &mut Core) {
         let max_message_len = self.settings.settings().max_trunk_message_len();
         let refused = transport.put_in_force(self.settings).map_err(|error| error.to_string());
-        let log = if refused.is_ok() { Log(self.level) } else { log };
         let done = refused.map(|()| {
             core.set_max_message_len(max_message_len);
             if let Some(users) = self.users {
@@ -42,7 +40,6 @@ impl Reload {
         });
         // Who waits for it may have stopped waiting.
         let _ = self.done.send(done);
-        log
     }
 }
 
@@ -83,12 +80,11 @@ impl Reloader {
                 .check_listener(socket)
                 .map_err(|error| format!("{error}: it is listened on until a restart"))?;
         }
-        let log = Log(options.log);
         let (old, new) = (&self.options.settings, &options.settings);
         // A filter cannot be compared with another: a file that names one is taken to have changed it.
         let tracing_changed = !same_tracing(old, new) || options.trace_filter.is_some();
         let tracer = match tracing_changed {
-            true => Some(trace::tracer(&options, &self.tracing, log)?),
+            true => Some(trace::tracer(&options, &self.tracing, self.log)?),
             false => None,
         };
         if old.trace_on != new.trace_on {
@@ -100,7 +96,6 @@ impl Reloader {
                 settings: settings.clone(),
                 users: users.clone(),
                 tracer: tracer.as_ref().map(|tracer| tracer.as_ref().map(Tracer::share)),
-                level: options.log,
                 done: done.clone(),
             };
             // The worker looks for it each time that it was woken; one that is gone ends the program.
@@ -120,9 +115,9 @@ impl Reloader {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.log = log;
+        self.log.set_level(options.log);
         for name in needing_a_restart(&self.started, &options) {
-            log.write(Level::Warn, "needs-a-restart", &[("setting", &name)]);
+            self.log.write(Level::Warn, "needs-a-restart", &[("setting", &name)]);
         }
         self.options = options.into();
         Ok(())

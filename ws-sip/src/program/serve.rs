@@ -50,7 +50,7 @@ pub(super) fn checked(options: &Options) -> Result<Checked, String> {
 /// Tells whether it could run. The error is one line.
 pub(crate) fn check(options: &Options) -> Result<(), String> {
     checked(options)?;
-    trace::tracer(options, &Tracing::default(), Log(options.log))?;
+    trace::tracer(options, &Tracing::default(), Log::new(options.log))?;
     Ok(())
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn run(
     options: Box<Options>,
     reread: impl Fn() -> Result<Box<Options>, String> + Send + 'static,
 ) -> Result<(), String> {
-    let log = Log(options.log);
+    let log = Log::new(options.log);
     let users = checked(&options)?.users;
     for notice in &options.notices {
         log.write(Level::Warn, "configuration", &[("notice", notice)]);

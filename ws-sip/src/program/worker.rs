@@ -40,7 +40,7 @@ impl Worker {
             self.questions.answer(&self.core);
             while let Ok(reload) = self.reloads.try_recv() {
                 let now = since_start(self.transport.flows());
-                self.log = reload.apply(now, &mut self.transport, &mut self.core, self.log);
+                reload.apply(now, &mut self.transport, &mut self.core);
             }
         }
         Ok(())

@@ -203,7 +203,7 @@ impl Flows {
     /// learns only from a connection on which address the server reaches this side.
     ///
     /// # Errors
-    /// [`TransportError::Listen`].
+    /// [`TransportError::ListenTrunk`].
     pub fn listen_trunk(&mut self, address: SocketAddr) -> Result<SocketAddr, TransportError> {
         let registry = &self.registry;
         self.new_listeners
