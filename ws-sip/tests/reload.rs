@@ -6,7 +6,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{ChildStderr, Command};
 
+use common::Raw;
 use common::program::{ConfigFile, Running, get, log_line, ws_sip};
+use md5::{Digest as _, Md5};
 
 /// The program, its log, and where it listens for `ws`.
 struct Program {
@@ -133,5 +135,59 @@ fn the_level_of_the_log_changes() {
         log_line(&mut program.log, &[" debug http "]);
         let logged = program.reread(&file, &text("log_level=5\n"));
         assert!(logged[0].contains(":2:11: expected a level from -3 to 4"), "{logged:?}");
+    }
+}
+
+/// A request of alice's, with what it has besides.
+fn request(method: &str, uri: &str, cseq: u32, more: &str) -> String {
+    format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bK{cseq}\r\nMax-Forwards: 70\r\n\
+         From: <sip:alice@example.com>;tag=1\r\nTo: <sip:alice@example.com>\r\nCall-ID: 1\r\n\
+         CSeq: {cseq} {method}\r\n{more}Content-Length: 0\r\n\r\n"
+    )
+}
+
+/// What answers the second challenge, which is for MD5.
+fn authorization(challenged: &str, password: &str) -> String {
+    let md5 = |text: String| {
+        let digest = Md5::digest(text);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let nonce =
+        challenged.split("nonce=\"").nth(2).and_then(|rest| rest.split('"').next()).expect(challenged);
+    let (a1, a2) = (format!("alice:example.com:{password}"), "REGISTER:sip:example.com");
+    let response = md5(format!("{}:{nonce}:{}", md5(a1), md5(a2.into())));
+    format!(
+        "Authorization: Digest username=\"alice\", realm=\"example.com\", nonce=\"{nonce}\", \
+         uri=\"sip:example.com\", response=\"{response}\"\r\n"
+    )
+}
+
+/// Whoever serves the users forgets those who are gone.
+#[test]
+fn users_go() {
+    for workers in ["1", "2"] {
+        let users = ConfigFile::new(&format!("reload-users-{workers}"), "alice::secret\nbob::hidden\n");
+        let text = "socket=ws:127.0.0.1:0\nmodparam(\"proto_ws\", \"require_origin\", no)\n";
+        let file = ConfigFile::new(&format!("reload-with-users-{workers}"), text);
+        let arguments = ["--workers", workers, "--users", users.path(), "--realm", "example.com"];
+        let mut program = Program::start(&file, &arguments);
+        let mut alice = Raw::open(([127, 0, 0, 1], program.port).into());
+        let mut ask = |method: &str, uri: &str, cseq: u32, more: &str| {
+            alice.frame(0x81, request(method, uri, cseq, more).as_bytes());
+            alice.text()
+        };
+        let contact = "Contact: <sip:a@x.invalid;transport=ws>\r\n";
+        let challenged = ask("REGISTER", "sip:example.com", 1, contact);
+        let registering = format!("{contact}{}", authorization(&challenged, "secret"));
+        let registered = ask("REGISTER", "sip:example.com", 2, &registering);
+        assert!(registered.starts_with("SIP/2.0 200 "), "{registered}");
+        let called = ask("MESSAGE", "sip:alice@example.com", 3, "");
+        assert!(called.starts_with("MESSAGE sip:a@x.invalid"), "{called}");
+
+        std::fs::write(&users.0, "bob::hidden\n").unwrap();
+        assert!(program.reread(&file, text)[0].contains(" info reloaded"));
+        let refused = ask("MESSAGE", "sip:alice@example.com", 4, "");
+        assert!(refused.starts_with("SIP/2.0 407 "), "{refused}");
     }
 }

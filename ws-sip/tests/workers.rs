@@ -31,15 +31,7 @@ struct Phone {
 
 impl Phone {
     fn open(address: SocketAddr, management: u16) -> Self {
-        let mut raw = Raw::connect(address);
-        raw.handshake("Sec-WebSocket-Protocol: sip\r\n");
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            raw.0.read_exact(&mut byte).unwrap();
-            answer.push(byte[0]);
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 101 "));
+        let raw = Raw::open(address);
         let peer = raw.0.local_addr().unwrap();
         let flow = flows(management).into_iter().find(|(_, at)| *at == peer.to_string()).unwrap().0;
         Self { raw, flow }
@@ -53,20 +45,8 @@ impl Phone {
         self.raw.frame(0x81, text.as_bytes());
     }
 
-    /// Reads one short or medium text frame.
     fn receive(&mut self) -> String {
-        let mut header = [0; 2];
-        self.raw.0.read_exact(&mut header).unwrap();
-        assert_eq!(header[0], 0x81);
-        let mut len = usize::from(header[1]);
-        if len == 126 {
-            let mut extended = [0; 2];
-            self.raw.0.read_exact(&mut extended).unwrap();
-            len = usize::from(u16::from_be_bytes(extended));
-        }
-        let mut text = vec![0; len];
-        self.raw.0.read_exact(&mut text).unwrap();
-        String::from_utf8(text).unwrap()
+        self.raw.text()
     }
 }
 

@@ -146,6 +146,36 @@ impl Raw {
         self.send(head.as_bytes());
     }
 
+    /// One that has opened a flow.
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let mut raw = Self::connect(address);
+        raw.handshake("Sec-WebSocket-Protocol: sip\r\n");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            raw.0.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101 "));
+        raw
+    }
+
+    /// Reads one short or medium text frame.
+    pub(crate) fn text(&mut self) -> String {
+        let mut header = [0; 2];
+        self.0.read_exact(&mut header).unwrap();
+        assert_eq!(header[0], 0x81);
+        let mut len = usize::from(header[1]);
+        if len == 126 {
+            let mut extended = [0; 2];
+            self.0.read_exact(&mut extended).unwrap();
+            len = usize::from(u16::from_be_bytes(extended));
+        }
+        let mut text = vec![0; len];
+        self.0.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
