@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
 
+use crate::transport::is_early;
 use crate::{Duplex, Interest, Transport};
 
 /// What is read of the stream at once: a TLS record.
@@ -294,10 +295,6 @@ impl<S: Transport> io::Write for Sink<'_, S> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn is_early(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Returns what a client goes by that was told nothing else: the certificates that the system trusts, TLS 1.2 and 1.3,

@@ -1,6 +1,6 @@
 use core::time::Duration;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A byte stream that blocks, with what it takes to keep deadlines on it.
 ///
@@ -31,7 +31,8 @@ pub trait Transport {
     /// The stream's own.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Writes what can be taken without waiting. A stream that cannot do that may wait.
+    /// Writes what can be taken without waiting. A stream that cannot do that may wait. What is taken may be kept until
+    /// [`try_flush`](Self::try_flush), which is always called behind this.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing could be taken now; others mean that it broke.
@@ -90,27 +91,53 @@ impl Interest {
 /// There is no way to interrupt such a stream: a read or a write lasts until the stream itself ends it, and
 /// deadlines are kept only between them. A stream whose calls return [`WouldBlock`](io::ErrorKind::WouldBlock)
 /// or [`TimedOut`](io::ErrorKind::TimedOut) after a time of its own keeps deadlines to that time's precision.
+/// What such a call took before is never given to the stream again, and nothing more is while its `flush` returns that.
 /// One whose calls never wait does not belong here.
 #[derive(Debug)]
-pub struct Blocking<T>(Mutex<T>);
+pub struct Blocking<T>(Mutex<Flushed<T>>);
+
+#[derive(Debug)]
+struct Flushed<T> {
+    stream: T,
+    /// It took something, and was not flushed since.
+    is_due: bool,
+}
 
 impl<T: Read + Write> Blocking<T> {
     /// Wraps a stream.
     #[must_use]
     pub const fn new(stream: T) -> Self {
-        Self(Mutex::new(stream))
+        Self(Mutex::new(Flushed { stream, is_due: false }))
     }
 
     /// Returns the stream.
     #[must_use]
     pub fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).stream
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Flushed<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Write> Flushed<T> {
+    /// Returns whether nothing is left to be flushed.
+    fn flush(&mut self) -> io::Result<bool> {
+        if self.is_due {
+            match self.stream.flush().map_err(timed_out) {
+                Ok(()) => self.is_due = false,
+                Err(error) if is_early(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(!self.is_due)
     }
 }
 
 impl<T: Read + Write> Transport for Blocking<T> {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).read(buffer).map_err(timed_out)
+        self.lock().stream.read(buffer).map_err(timed_out)
     }
 
     fn set_read_timeout(&self, _timeout: Option<Duration>) -> io::Result<()> {
@@ -118,10 +145,18 @@ impl<T: Read + Write> Transport for Blocking<T> {
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = stream.write(bytes).map_err(timed_out)?;
-        stream.flush()?;
+        let mut flushed = self.lock();
+        if !flushed.flush()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let written = flushed.stream.write(bytes).map_err(timed_out)?;
+        // The flush is a call of its own: what was taken is told, whatever comes of that.
+        flushed.is_due = true;
         Ok(written)
+    }
+
+    fn try_flush(&self) -> io::Result<bool> {
+        self.lock().flush()
     }
 
     fn wait(&self, interest: Interest, _timeout: Option<Duration>) -> io::Result<Interest> {
@@ -138,6 +173,11 @@ impl<T: Read + Write> Transport for Blocking<T> {
 /// Streams with timeouts of their own report them as one or the other, by system.
 fn timed_out(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::TimedOut { io::ErrorKind::WouldBlock.into() } else { error }
+}
+
+/// Whether the same call may do better later.
+pub(crate) fn is_early(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 #[cfg(unix)]
