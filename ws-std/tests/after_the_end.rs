@@ -3,10 +3,11 @@
 use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Instant;
 
-use ws_core::{Config, Outcome, ServerConfig, Side};
-use ws_std::{Interest, Transport, WebSocket};
+use ws_core::{Config, Deadline, Outcome, ServerConfig, Side};
+use ws_std::{Error, Interest, Transport, WebSocket};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -23,6 +24,8 @@ struct State {
     written: Vec<u8>,
     slow: &'static [u8],
     flushes: u32,
+    /// Who waits for room waits in vain.
+    is_full: bool,
     /// How many flushes were missing when it was shut down.
     shut: Option<u32>,
 }
@@ -70,8 +73,16 @@ impl Transport for Slow {
         Ok(!state.written.ends_with(state.slow) || state.flushes == 0)
     }
 
-    fn wait(&self, interest: Interest, _: Option<Duration>) -> io::Result<Interest> {
-        Ok(Interest { read: interest.read && !self.0.lock().unwrap().input.is_empty(), ..interest })
+    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Interest> {
+        let state = self.0.lock().unwrap();
+        let ready = Interest {
+            read: interest.read && !state.input.is_empty(),
+            write: interest.write && !state.is_full,
+        };
+        if ready == Interest::default() {
+            thread::sleep(timeout.expect("there is a deadline"));
+        }
+        Ok(ready)
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
@@ -148,4 +159,21 @@ fn what_leaves_at_once_when_it_is_tried_again_was_not_too_late() {
         core::hint::spin_loop();
     }
     ws.send_text("more").unwrap();
+}
+
+/// As what it does not take: also where it tells of no room and would have some if it was tried once more.
+#[test]
+fn what_does_not_leave_the_stream_is_given_up_after_the_send_timeout() {
+    for (flushes, is_full) in [(u32::MAX, false), (u32::MAX, true), (3, true)] {
+        let stream = Slow::new(&[REQUEST], b"late", flushes);
+        let mut ws = ws_std::accept(stream, &with_timeouts(60_000, 20)).unwrap();
+        ws.get_ref().0.lock().unwrap().is_full = is_full;
+        let start = Instant::now();
+        let Err(Error::Ended(ended)) = ws.send_text("late") else { panic!("{flushes} {is_full}: it left") };
+        assert!(start.elapsed() >= Duration::from_millis(15));
+        assert_eq!(ended.outcome, Outcome::TimedOut(Deadline::Send));
+        assert!(ended.io.is_none(), "the stream failed in nothing");
+        assert_eq!(ws.outcome(), Some(ended.outcome));
+        assert!(ws.get_ref().shut().is_some());
+    }
 }

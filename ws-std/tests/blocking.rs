@@ -1,9 +1,10 @@
 //! `Blocking`: streams that take what is written and are long in passing it on.
 
+use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use ws_core::{Config, Connection, Outcome, Role};
+use ws_core::{Config, Connection, Deadline, Outcome, Role};
 use ws_std::{Blocking, Error, Parts, Transport, WebSocket};
 
 /// Takes all of a write, and passes it on with the flush that comes when it is through with its answers to others.
@@ -13,6 +14,8 @@ struct Hesitant {
     passed_on: Vec<u8>,
     /// How a flush fails, the last of these first; then each succeeds.
     answers: Vec<ErrorKind>,
+    /// No flush succeeds.
+    is_stuck: bool,
 }
 
 impl Read for Hesitant {
@@ -32,15 +35,21 @@ impl Write for Hesitant {
         if let Some(answer) = self.answers.pop() {
             return Err(answer.into());
         }
+        if self.is_stuck {
+            return Err(ErrorKind::TimedOut.into());
+        }
         self.passed_on.append(&mut self.kept);
         Ok(())
     }
 }
 
-fn server(answers: Vec<ErrorKind>, config: Config) -> WebSocket<Blocking<Hesitant>> {
-    let stream = Blocking::new(Hesitant { answers, ..Hesitant::default() });
+fn server(stream: Hesitant, config: Config) -> WebSocket<Blocking<Hesitant>> {
     let connection = Connection::new(Role::Server, &Arc::new(config), ws_std::now(), None);
-    WebSocket::from_parts(Parts::new(stream, connection))
+    WebSocket::from_parts(Parts::new(Blocking::new(stream), connection))
+}
+
+fn answering(answers: Vec<ErrorKind>) -> Hesitant {
+    Hesitant { answers, ..Hesitant::default() }
 }
 
 #[test]
@@ -52,7 +61,7 @@ fn what_a_write_took_is_sent_once_however_long_the_flush_takes() {
         vec![Interrupted],
         vec![WouldBlock, TimedOut, Interrupted, WouldBlock, TimedOut],
     ] {
-        let mut ws = server(answers, Config::default());
+        let mut ws = server(answering(answers), Config::default());
         ws.send_text("hello").unwrap();
         ws.send_text("world").unwrap();
         let stream = ws.into_parts().stream.into_inner();
@@ -63,7 +72,7 @@ fn what_a_write_took_is_sent_once_however_long_the_flush_takes() {
 
 #[test]
 fn a_flush_that_fails_breaks_the_connection() {
-    let mut ws = server(vec![ErrorKind::BrokenPipe, ErrorKind::WouldBlock], Config::default());
+    let mut ws = server(answering(vec![ErrorKind::BrokenPipe, ErrorKind::WouldBlock]), Config::default());
     let Err(Error::Ended(ended)) = ws.send_text("hello") else { panic!("it was sent") };
     assert_eq!(ended.outcome, Outcome::TransportLost);
     assert_eq!(ended.io.unwrap().kind(), ErrorKind::BrokenPipe);
@@ -71,11 +80,18 @@ fn a_flush_that_fails_breaks_the_connection() {
 }
 
 #[test]
+fn what_is_never_flushed_is_given_up_after_the_send_timeout() {
+    let mut config = Config::default();
+    config.send_timeout = Some(Duration::from_millis(20));
+    let mut ws = server(Hesitant { is_stuck: true, ..Hesitant::default() }, config);
+    let error = ws.send_text("hello").unwrap_err();
+    assert_eq!(error.outcome(), Some(&Outcome::TimedOut(Deadline::Send)));
+}
+
+#[test]
 fn more_is_taken_when_what_was_taken_has_left() {
-    let stream = Blocking::new(Hesitant {
-        answers: vec![ErrorKind::BrokenPipe, ErrorKind::TimedOut, ErrorKind::WouldBlock],
-        ..Hesitant::default()
-    });
+    let answers = vec![ErrorKind::BrokenPipe, ErrorKind::TimedOut, ErrorKind::WouldBlock];
+    let stream = Blocking::new(answering(answers));
     assert!(stream.try_flush().unwrap(), "nothing was taken");
     assert_eq!(stream.try_write(b"one").unwrap(), 3);
     assert_eq!(stream.try_write(b"two").unwrap_err().kind(), ErrorKind::WouldBlock);

@@ -20,9 +20,9 @@ use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use ws_core::{Chunk, Delivery, Endpoint, Event, Instant, Outcome, SendBuffer};
+use ws_core::{Chunk, Deadline, Delivery, Endpoint, Event, Instant, Outcome, SendBuffer};
 
-use crate::{Ended, Error, Parts, Transport, clock};
+use crate::{Ended, Error, Interest, Parts, Transport, clock};
 use inbox::Inbox;
 use input::Input;
 
@@ -183,8 +183,7 @@ impl<S: Transport> Driver<S> {
     fn expire(&self, state: &mut State) {
         if state.is_kept_too_long() {
             if !state.writing {
-                // If we are late, the transport need not be.
-                state.handle_kept(self.stream.try_flush());
+                self.flush_late(state);
             }
             if state.broken {
                 // It will not leave any more. Who reads ends the connection.
@@ -198,7 +197,7 @@ impl<S: Transport> Driver<S> {
                 state.kept_until = None;
                 self.settle(state);
             } else {
-                self.lose(state, Some(io::Error::new(io::ErrorKind::TimedOut, "send timeout")));
+                self.give_up_sending(state);
             }
         }
         if state.endpoint.poll_timeout().is_some_and(|at| at <= state.now) {
@@ -208,6 +207,27 @@ impl<S: Transport> Driver<S> {
                 state.kept_until = None;
             }
             self.settle(state);
+        }
+    }
+
+    /// Has the transport pass on what it keeps, if it has room now: if we are late, it need not be. Where we waited for
+    /// room until the deadline, it told that there is none, and that is final, as for what it did not take.
+    fn flush_late(&self, state: &mut State) {
+        let result = match self.stream.wait(Interest::WRITE, Some(Duration::ZERO)) {
+            Ok(ready) if ready.write => self.stream.try_flush(),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        };
+        state.handle_kept(result);
+    }
+
+    /// Ends the connection because what the transport keeps does not leave. To the engine it left, so its own deadline
+    /// for that does not stand.
+    fn give_up_sending(&self, state: &mut State) {
+        let is_new = state.end.is_none();
+        self.lose(state, None);
+        if is_new && state.end == Some(Outcome::TransportLost) {
+            state.end = Some(Outcome::TimedOut(Deadline::Send));
         }
     }
 
@@ -292,7 +312,7 @@ impl State {
     }
 
     /// Takes in whether the transport keeps nothing of what it took. What it keeps has to leave within `send_timeout`, as
-    /// all else.
+    /// what it takes.
     fn handle_kept(&mut self, result: io::Result<bool>) {
         match result {
             Ok(true) => self.kept_until = None,
