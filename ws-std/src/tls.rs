@@ -114,10 +114,9 @@ impl<S: Transport> TlsStream<S> {
                     Some(left)
                 }
             };
-            // Where a stream cannot tell what it is ready for, reads wait, and for no longer than this.
             self.stream.set_read_timeout(left)?;
-            let ready = self.wait(interest, left)?;
-            if ready.read || !interest.write {
+            // Where nothing but input is waited for, the read does that: after a wait in vain it would wait as long again.
+            if !interest.write || self.wait(interest, left)?.read {
                 match self.receive() {
                     Ok(true) => {}
                     Ok(false) => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -83,8 +84,8 @@ impl Transport for Below {
     }
 }
 
-/// A server over a socket, and a client over a socket that may keep what it takes.
-fn pair(keeps: bool) -> (WebSocket<TlsStream>, WebSocket<TlsStream<Below>>) {
+/// What a server goes by, and a client that trusts it.
+fn identity() -> (Arc<rustls::ServerConfig>, Arc<ClientConfig>) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".into()]).unwrap().self_signed(&key).unwrap();
     let mut roots = RootCertStore::empty();
@@ -96,8 +97,12 @@ fn pair(keeps: bool) -> (WebSocket<TlsStream>, WebSocket<TlsStream<Below>>) {
     let server = rustls::ServerConfig::builder_with_provider(provider);
     let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let server = Arc::new(server.with_single_cert(vec![certificate.der().clone()], key).unwrap());
+    (Arc::new(server.with_single_cert(vec![certificate.der().clone()], key).unwrap()), client)
+}
 
+/// A server over a socket, and a client over a socket that may keep what it takes.
+fn pair(keeps: bool) -> (WebSocket<TlsStream>, WebSocket<TlsStream<Below>>) {
+    let (server, client) = identity();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let client = thread::spawn(move || {
@@ -146,4 +151,64 @@ fn what_arrived_is_read_although_a_write_failed() {
         assert_eq!(client.read().unwrap(), Some(message), "{len} bytes");
         assert!(client.read().is_err_and(|error| is_lost(&error)));
     }
+}
+
+/// A peer that never says anything.
+#[derive(Debug, Default)]
+struct Silent {
+    read_timeout: Mutex<Option<Duration>>,
+    waited: Mutex<Duration>,
+}
+
+impl Silent {
+    fn wait_in_vain(&self, timeout: Option<Duration>) {
+        let timeout = timeout.expect("there is a limit");
+        *self.waited.lock().unwrap() += timeout;
+        thread::sleep(timeout);
+    }
+}
+
+impl Transport for &Silent {
+    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        self.wait_in_vain(*self.read_timeout.lock().unwrap());
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        *self.read_timeout.lock().unwrap() = timeout;
+        Ok(())
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Interest> {
+        let ready = Interest { read: false, ..interest };
+        if ready == Interest::default() {
+            self.wait_in_vain(timeout);
+        }
+        Ok(ready)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self) {}
+}
+
+#[test]
+fn a_handshake_with_who_is_silent_takes_its_limit_once() {
+    let limit = Duration::from_millis(20);
+    let ends = |handshake: &dyn Fn(&Silent) -> io::Result<()>| {
+        let (silent, start) = (Silent::default(), Instant::now());
+        assert_eq!(handshake(&silent).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= limit);
+        let waited = *silent.waited.lock().unwrap();
+        assert!(waited <= limit, "waited for {waited:?}");
+    };
+    let (server, client) = identity();
+    ends(&|stream| TlsStream::accept(stream, &server, Some(limit)).map(drop));
+    ends(&|stream| TlsStream::connect(stream, "localhost", &client, Some(limit)).map(drop));
 }
