@@ -247,7 +247,8 @@ impl<S: Transport> WebSocket<S> {
     /// if the closing handshake was started before, by either side.
     ///
     /// # Errors
-    /// [`SendError::ReasonTooLong`](ws_core::SendError::ReasonTooLong) in [`Error::Refused`].
+    /// [`SendError::ReasonTooLong`](ws_core::SendError::ReasonTooLong) or
+    /// [`SendError::ReasonWithoutCode`](ws_core::SendError::ReasonWithoutCode) in [`Error::Refused`]; nothing happened then.
     pub fn start_close(&mut self, code: impl Into<Option<StatusCode>>, reason: &str) -> Result<(), Error> {
         self.driver.start_close(code.into(), reason)
     }
@@ -260,7 +261,8 @@ impl<S: Transport> WebSocket<S> {
     /// the peer closes already, or the connection is over, this waits for the same end.
     ///
     /// # Errors
-    /// [`SendError::ReasonTooLong`](ws_core::SendError::ReasonTooLong) in [`Error::Refused`].
+    /// [`SendError::ReasonTooLong`](ws_core::SendError::ReasonTooLong) or
+    /// [`SendError::ReasonWithoutCode`](ws_core::SendError::ReasonWithoutCode) in [`Error::Refused`]; nothing happened then.
     pub fn close(&mut self, code: impl Into<Option<StatusCode>>, reason: &str) -> Result<Outcome, Error> {
         self.driver.close(code.into(), reason, true)
     }

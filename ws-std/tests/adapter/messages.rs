@@ -258,6 +258,8 @@ fn refusals_change_nothing() {
             client.close(StatusCode::NORMAL, &long),
             Err(Error::Refused(SendError::ReasonTooLong))
         ));
+        let unexplained = client.start_close(None, "why");
+        assert!(matches!(unexplained, Err(Error::Refused(SendError::ReasonWithoutCode))));
         client.send_part(Kind::Text, b"a", false).unwrap();
         assert!(matches!(client.send_text("b"), Err(Error::Refused(SendError::MessageInProgress))));
         client.send_part(Kind::Text, b"c", true).unwrap();
