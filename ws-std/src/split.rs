@@ -186,6 +186,14 @@ impl<S: Transport> Writer<S> {
         self.driver.flush()
     }
 
+    /// Sends the Close frame; the reading half reads until the end. See [`WebSocket::start_close`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_close(&mut self, code: impl Into<Option<StatusCode>>, reason: &str) -> Result<(), Error> {
+        self.driver.start_close(code.into(), reason)
+    }
+
     /// Closes the connection and waits for its end; the reading half still gets what comes before it. See
     /// [`WebSocket::close`].
     ///

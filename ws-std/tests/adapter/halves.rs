@@ -5,10 +5,10 @@ use std::thread;
 use std::time::Instant;
 
 use ws_core::frame::Opcode;
-use ws_core::{Config, Deadline, Outcome, StatusCode};
+use ws_core::{Config, Deadline, Outcome, SendError, Side, StatusCode};
 use ws_std::{Error, Message};
 
-use crate::common::{config, default_pair, ms, pair, server_and_raw, small_buffers, within};
+use crate::common::{client_and_raw, config, default_pair, ms, pair, server_and_raw, small_buffers, within};
 
 const COUNT: u32 = 3000;
 
@@ -209,6 +209,30 @@ fn the_writing_half_alone() {
         flood.join().unwrap();
         assert!(writer.close(None, "").unwrap().is_clean());
         reading.join().unwrap();
+    });
+}
+
+/// A writing half that starts to close waits for nothing; the other reads on until the peer closes.
+#[test]
+fn a_writing_half_starts_to_close() {
+    within(|| {
+        let (client, mut raw) = client_and_raw(Config::default());
+        let (mut reader, mut writer) = client.split();
+        for _ in 0..2 {
+            writer.start_close(StatusCode::NORMAL, "bye").unwrap();
+            assert!(
+                writer.send_text("x").is_err_and(|error| matches!(error, Error::Refused(SendError::Closing)))
+            );
+        }
+        assert_eq!(raw.receive(), Some((Opcode::Close, b"\x03\xe8bye".to_vec())));
+        raw.send(Opcode::Text, b"last");
+        raw.send(Opcode::Close, &[3, 232]);
+        drop(raw);
+        assert_eq!(reader.read().unwrap(), Some("last".into()));
+        assert_eq!(reader.read().unwrap(), None);
+        assert!(writer.start_close(None, "").is_ok(), "the end is for who reads");
+        let by_us = Outcome::Clean { initiator: Side::Us, code: Some(StatusCode::NORMAL) };
+        assert_eq!(writer.outcome(), Some(by_us));
     });
 }
 

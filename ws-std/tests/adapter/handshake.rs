@@ -175,6 +175,28 @@ fn what_both_sides_agree_on() {
     });
 }
 
+/// A server that agrees to none of the subprotocols, to a client that goes on without, and to one that does not.
+#[test]
+fn no_subprotocol() {
+    within(|| {
+        for required in [false, true] {
+            let (accepted, connected) = streams();
+            let server = thread::spawn(move || ws_std::accept(accepted, &Arc::default()).map(drop));
+            let builder = ClientBuilder::new("ws://localhost/").subprotocol("sip");
+            let builder = if required { builder.require_subprotocol() } else { builder };
+            match builder.connect_over(connected) {
+                Ok(client) => assert!(!required && client.subprotocol().is_none()),
+                Err(ConnectError::Ended(Ended { outcome: Outcome::Rejected(rejected), .. })) => {
+                    assert!(required);
+                    assert_eq!(rejected.fault(), ResponseFault::NoSubprotocol);
+                }
+                Err(error) => panic!("{error}"),
+            }
+            server.join().unwrap().unwrap();
+        }
+    });
+}
+
 #[test]
 fn an_application_answers_otherwise() {
     within(|| {
