@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use smol::future::zip;
-use ws_core::{Config, Outcome, ServerConfig, Side, StatusCode};
+use ws_core::{Config, Deadline, Outcome, ServerConfig, Side, StatusCode};
 use ws_smol::{AcceptError, ClientBuilder, ClientStream, Message, TcpStream, TlsStream, WebSocket, tls};
 
 /// Who both sides are, by an authority of the test's own.
@@ -163,6 +163,24 @@ fn halves() {
     });
 }
 
+/// The last messages lie in the TLS layer, for which the socket has no room.
+#[test]
+fn a_peer_that_reads_nothing() {
+    smol::block_on(async {
+        let (mut server, _client) = pair("stuck").await;
+        let mut config = Config::default();
+        config.send_timeout = Some(Duration::from_millis(100));
+        server.set_config(&Arc::new(config));
+        let error = loop {
+            server.send_binary(&[0; 4000]).await.unwrap();
+            if let Err(error) = server.flush().await {
+                break error;
+            }
+        };
+        assert_eq!(error.outcome(), Some(&Outcome::TimedOut(Deadline::Send)), "{error}");
+    });
+}
+
 /// A stream that ends without a close_notify was cut off.
 #[test]
 fn truncated() {
@@ -241,7 +259,7 @@ fn slow_handshakes() {
         )
         .await;
         let Err(AcceptError::Ended(ended)) = accepted.map(drop) else { panic!("it opened") };
-        assert_eq!(ended.outcome, Outcome::TimedOut(ws_core::Deadline::OpeningHandshake));
+        assert_eq!(ended.outcome, Outcome::TimedOut(Deadline::OpeningHandshake));
         // A client gives up, too.
         let (_accepted, connected) = streams().await;
         let result = TlsStream::connect(connected, "localhost", &identity.client, Some(timeout)).await;

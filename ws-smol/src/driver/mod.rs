@@ -4,6 +4,7 @@
 
 mod ahead;
 mod input;
+mod kept;
 mod output;
 
 use core::mem;
@@ -22,6 +23,7 @@ use crate::{Ended, Parts, Replies};
 use ahead::Ahead;
 pub(crate) use ahead::part_of;
 pub(crate) use input::Input;
+use kept::Kept;
 
 /// Output beyond this leaves even while there is input to look at first.
 const HIGH_WATER: usize = 64 * 1024;
@@ -52,8 +54,14 @@ pub(crate) struct Driver<S> {
     write_broken: bool,
     /// The stream may still hold what was written to it.
     unflushed: bool,
+    /// It does, in spite of a flush, while a `send_timeout` runs.
+    kept: Option<Box<Kept>>,
+    /// It did for too long.
+    is_stuck: bool,
     /// Until when the last frame may take to leave the stream, once the engine has no deadline any more.
     flush_until: Option<Instant>,
+    /// The stream's write half is being shut down: nothing but that is left to do there.
+    is_shutting_down: bool,
     /// The stream's write half was shut down.
     shut_down: bool,
     /// The application started the closing handshake before the peer did.
@@ -86,7 +94,10 @@ impl<S> Driver<S> {
             read_closed: false,
             write_broken: false,
             unflushed: true,
+            kept: None,
+            is_stuck: false,
             flush_until: None,
+            is_shutting_down: false,
             shut_down: false,
             closing: false,
             room: false,
@@ -185,8 +196,9 @@ impl<S> Driver<S> {
     /// The connection is over: nothing is kept that is of no use any more.
     #[cold]
     fn finish(&mut self, outcome: Outcome) {
-        self.end = Some(outcome);
+        self.end = Some(self.outcome_of(outcome));
         self.due = false;
+        self.kept = None;
         (self.room, self.news) = (true, true);
         self.input.clear();
         self.out = SendBuffer::new();
@@ -231,6 +243,7 @@ impl<S> Driver<S> {
         }
         let timeout = self.endpoint.config().close_timeout;
         let until = *self.flush_until.get_or_insert(self.now + timeout);
+        let until = self.kept_until().map_or(until, |at| until.min(at));
         (until > self.now).then_some(until)
     }
 
@@ -242,6 +255,7 @@ impl<S> Driver<S> {
         }
         self.read_closed = true;
         self.write_broken = true;
+        self.kept = None;
         self.endpoint.handle_transport_lost(self.now);
         self.due = true;
     }
@@ -298,7 +312,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.lose(None);
             return Poll::Ready(());
         }
-        let mut deadline = self.endpoint.poll_timeout();
+        let mut deadline = self.deadline();
         if self.endpoint.is_closed() {
             let Some(until) = self.last_flush() else {
                 self.next_without_input();

@@ -68,6 +68,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is pending until the stream takes no more; the task is woken when it does.
     #[inline]
     pub(super) fn write(&mut self, cx: &mut Context<'_>) {
+        if self.kept.is_some() {
+            return self.write_kept(cx);
+        }
+        self.write_all(cx);
+    }
+
+    #[inline]
+    pub(super) fn write_all(&mut self, cx: &mut Context<'_>) {
         if self.write_broken {
             return;
         }
@@ -97,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     #[inline]
     fn flush_stream(&mut self, cx: &mut Context<'_>) {
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Pending => return,
+            Poll::Pending => return self.keep(cx),
             Poll::Ready(Err(error)) => return self.break_writing(error),
             Poll::Ready(Ok(())) => self.unflushed = false,
         }
@@ -115,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         match Pin::new(&mut self.stream).poll_close(cx) {
             // Asked again in the next turn.
-            Poll::Pending => self.unflushed = true,
+            Poll::Pending => (self.unflushed, self.is_shutting_down) = (true, true),
             Poll::Ready(Ok(())) => self.shut_down = true,
             Poll::Ready(Err(error)) => self.break_writing(error),
         }
@@ -126,6 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn break_writing(&mut self, error: io::Error) {
         self.cause.get_or_insert_with(|| Arc::new(error));
         self.write_broken = true;
+        self.kept = None;
         self.room = true;
     }
 
@@ -151,7 +160,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.read_ahead(cx);
         }
         self.put_output_away();
-        if !self.out.is_empty() && self.alarm.poll(cx, self.endpoint.poll_timeout(), self.now).is_ready() {
+        if (!self.out.is_empty() || self.kept.is_some())
+            && self.alarm.poll(cx, self.deadline(), self.now).is_ready()
+        {
             cx.waker().wake_by_ref();
         }
         Poll::Ready(if self.is_ended() || self.write_broken {
