@@ -145,7 +145,7 @@ fn misuse_is_refused_and_changes_nothing() {
             Err(Error::Refused(error)) => assert_eq!(error, expected),
             other => panic!("{other:?}"),
         };
-        refused(client.send_binary(&[0; 1000]).await, SendError::OutputFull);
+        refused(client.send_binary(&[0; 1001]).await, SendError::OutputFull);
         refused(client.ping(&[0; 126]).await, SendError::ControlTooLong);
         let reason = "x".repeat(124);
         refused(client.close(StatusCode::NORMAL, &reason).await.map(drop), SendError::ReasonTooLong);
