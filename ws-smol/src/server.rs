@@ -246,6 +246,7 @@ impl<S> Driver<S> {
     /// Answers the request that waits, in time.
     fn answer(&mut self, answer: Answer) -> Result<(), AnswerError> {
         self.tell_time();
+        self.expire();
         self.expect_event();
         let now = self.now();
         match answer {

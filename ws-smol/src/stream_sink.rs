@@ -85,6 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_as(Half::Writer, cx, |driver, cx| {
+            ready!(driver.poll_deadlines(cx));
             driver.start_close(Some(StatusCode::NORMAL), "")?;
             driver.poll_end(cx).map(Ok::<_, Error>)
         }))?;

@@ -21,8 +21,10 @@ use crate::{Error, Message, MessageRef, Parts, Reader, TcpStream, Writer, split}
 ///
 /// Whatever is awaited here also does what the protocol asks for: Pings are answered, keepalive Pings sent, the
 /// closing handshake is carried on and deadlines are kept, while reading and while waiting to send. Nothing of
-/// that happens while nothing is awaited: keep a read pending, as nearly every application does anyway. An
-/// application that only sends is looked after with each message it sends.
+/// that happens while nothing is awaited: keep a read pending, as nearly every application does anyway. A deadline
+/// that passed meanwhile is acted on in the next call that waits or sends, after what arrived in time was taken in, as
+/// far as it may be received ahead or is asked for. An application that only sends is looked after with each message
+/// it sends.
 ///
 /// Dropping it closes the transport, without a closing handshake unless [`close`](Self::close) came before.
 ///
@@ -315,6 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         code: impl Into<Option<StatusCode>>,
         reason: &str,
     ) -> Result<Outcome, Error> {
+        poll_fn(|cx| self.driver.poll_deadlines(cx)).await;
         self.driver.start_close(code.into(), reason)?;
         self.driver.ahead.refuse();
         poll_fn(|cx| self.driver.poll_end(cx)).await;

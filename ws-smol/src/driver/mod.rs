@@ -28,7 +28,7 @@ use kept::Kept;
 /// Output beyond this leaves even while there is input to look at first.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// Reads in a row that all delivered something, after which other tasks get their turn.
+/// Reads in a row that all delivered something, after which deadlines and other tasks get their turn.
 const MAX_READS: u8 = 32;
 
 pub(crate) struct Driver<S> {
@@ -224,14 +224,28 @@ impl<S> Driver<S> {
         self.due = true;
     }
 
-    /// Looks at the clock, and acts on deadlines that passed.
+    /// Looks at the clock.
     #[inline]
     pub(crate) fn tell_time(&mut self) {
         self.now = clock::now();
-        if self.endpoint.poll_timeout().is_some_and(|at| at <= self.now) {
+    }
+
+    /// Returns whether a deadline passed.
+    #[inline]
+    pub(crate) fn is_late(&self) -> bool {
+        self.endpoint.poll_timeout().is_some_and(|at| at <= self.now)
+    }
+
+    /// Acts on deadlines that passed, and returns whether there were any. What arrived in time is to be taken in before:
+    /// if we are late, the peer need not be.
+    #[inline]
+    pub(crate) fn expire(&mut self) -> bool {
+        let late = self.is_late();
+        if late {
             self.endpoint.handle_timeout(self.now);
             self.due = true;
         }
+        late
     }
 
     /// The engine is done, but its last frame may still be with the stream, such as in a TLS record: the end is told when it
@@ -286,7 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// One turn of the loop: deadlines, then all output in one write, then one read if that is asked for.
+    /// One turn of the loop: all output in one write, then one read if that is asked for, and deadlines once nothing is there
+    /// to read, or many reads were not enough for all of it.
     ///
     /// Ready: there may be events. Pending: all that can be done is done, and the task is woken when there is
     /// more.
@@ -299,6 +314,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if read && !self.read_closed {
             if self.reads >= MAX_READS {
                 self.reads = 0;
+                if self.expire() {
+                    return Poll::Ready(());
+                }
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -306,6 +324,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(());
             }
             self.reads = 0;
+        }
+        if self.expire() {
+            return Poll::Ready(());
         }
         if self.write_broken && (read || self.read_closed) && !self.endpoint.is_closed() {
             // What the peer said before the connection broke was read by now.

@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         self.tell_time();
         self.write(cx);
-        if self.now - self.read_at >= UNREAD_FOR || self.due || self.write_broken {
+        if self.now - self.read_at >= UNREAD_FOR || self.due || self.write_broken || self.is_late() {
             self.read_ahead(cx);
         }
         self.put_output_away();
@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         self.tell_time();
         self.write(cx);
-        if !self.is_flushed() {
+        if !self.is_flushed() || self.is_late() {
             self.read_ahead(cx);
         }
         if self.is_ended() || self.write_broken {
@@ -222,6 +222,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Whether all is gone that was queued, and not dropped because the peer closed or broke a rule.
     fn is_flushed(&self) -> bool {
         self.out.is_empty() && !self.unflushed && !self.due && (self.endpoint.is_open() || self.closing)
+    }
+
+    /// Acts on deadlines that passed, after what arrived in time was taken in. Does not wait.
+    pub(crate) fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tell_time();
+        if self.is_late() {
+            self.read_ahead(cx);
+        }
+        Poll::Ready(())
     }
 
     /// Waits for the end of the connection.

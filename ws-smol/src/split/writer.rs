@@ -148,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
         code: impl Into<Option<StatusCode>>,
         reason: &str,
     ) -> Result<Outcome, Error> {
+        poll_fn(|cx| self.shared.step(Half::Writer, cx, Driver::poll_deadlines)).await;
         self.start_close(code, reason)?;
         poll_fn(|cx| self.shared.step(Half::Writer, cx, Driver::poll_end)).await;
         Ok(self.outcome().unwrap_or(Outcome::Aborted))
