@@ -311,6 +311,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.due {
             return Poll::Ready(());
         }
+        if read && !self.input.is_empty() {
+            // The other half read since the caller looked.
+            return Poll::Ready(());
+        }
         if read && !self.read_closed {
             if self.reads >= MAX_READS {
                 self.reads = 0;
@@ -392,4 +396,47 @@ fn next_event<'i>(endpoint: &mut Endpoint, now: Instant, input: &'i mut Input) -
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ws_core::{Connection, Role};
+
+    use super::*;
+
+    /// Brings one byte a read.
+    struct Readable;
+
+    impl AsyncRead for Readable {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(1))
+        }
+    }
+
+    impl AsyncWrite for Readable {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Between the look of a half that finds no input and its turn, the other half may read.
+    #[test]
+    fn input_that_is_there_is_not_read_over() {
+        let connection = Connection::new(Role::Server, &Arc::default(), clock::now(), None);
+        let mut parts = Parts::new(Readable, connection);
+        parts.input = b"\x81\x85\0\0\0\0hello".to_vec();
+        let mut driver = Driver::new(parts);
+        driver.due = false;
+        let cx = &mut Context::from_waker(core::task::Waker::noop());
+        assert!(driver.poll_turn(cx, true).is_ready());
+        assert_eq!(driver.input.rest().len(), 11, "as it was");
+    }
 }
