@@ -12,6 +12,7 @@ use crate::TcpStream;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections that may wait to be accepted.
+#[cfg(unix)]
 const BACKLOG: i32 = 1024;
 
 /// A TCP listener whose accept loop goes on through whatever does not concern the listener itself.
