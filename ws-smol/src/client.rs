@@ -140,7 +140,7 @@ impl ClientBuilder {
             Some(proxy) => Some(ProxyHandshake::new(proxy, request.host(), request.port())?),
             None => None,
         };
-        let (stream, refused) = within(self.connect_timeout, async {
+        let (stream, refused) = within(self.connect_timeout, "connect timeout", async {
             let addresses = resolve(host, port).await?;
             let mut stream = dial(addresses).await?;
             stream.get_ref().set_nodelay(true)?;

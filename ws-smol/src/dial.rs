@@ -16,9 +16,10 @@ use crate::TcpStream;
 /// 8305, section 5.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Gives a future up when it takes too long.
+/// Gives a future up when it takes too long. `name`: of the deadline, for people.
 pub(crate) async fn within<T>(
     timeout: Option<Duration>,
+    name: &'static str,
     future: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
     let Some(timeout) = timeout else { return future.await };
@@ -26,7 +27,7 @@ pub(crate) async fn within<T>(
     let mut timer = Timer::after(timeout);
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Pending if Pin::new(&mut timer).poll(cx).is_ready() => {
-            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "connect timeout")))
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, name)))
         }
         result => result,
     })
@@ -128,7 +129,8 @@ mod tests {
         let silent = full.local_addr().unwrap();
         let _one_fits = std::net::TcpStream::connect(silent).unwrap();
         let timeout = Some(Duration::from_millis(30));
-        let error = async_io::block_on(within(timeout, dial(vec![silent, silent]))).unwrap_err();
+        let error =
+            async_io::block_on(within(timeout, "connect timeout", dial(vec![silent, silent]))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 

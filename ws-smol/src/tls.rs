@@ -19,6 +19,9 @@ use crate::dial::within;
 /// What WebSocket starts with, by its name in ALPN (RFC 7301).
 const HTTP: &[u8] = b"http/1.1";
 
+/// What took too long.
+const TIMEOUT: &str = "TLS handshake timeout";
+
 /// TLS over a stream.
 ///
 /// The peer's end of the stream is one only if it said so (close_notify): a stream that ends otherwise was cut off, by
@@ -42,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        Ok(Self(within(timeout, handshake).await?.into()))
+        Ok(Self(within(timeout, TIMEOUT, handshake).await?.into()))
     }
 
     /// Does the TLS handshake of a server. `timeout`: for all of it.
@@ -55,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         timeout: Option<Duration>,
     ) -> io::Result<Self> {
         let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
-        Ok(Self(within(timeout, handshake).await?.into()))
+        Ok(Self(within(timeout, TIMEOUT, handshake).await?.into()))
     }
 
     /// Returns the stream below.
