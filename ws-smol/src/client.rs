@@ -83,6 +83,12 @@ impl ClientBuilder {
         self.edit(|request| request.subprotocol(name))
     }
 
+    /// Refuses a server that agrees to none of the subprotocols offered, as browsers do. RFC 6455 lets a server do so, and
+    /// without this the application finds out by [`WebSocket::subprotocol`].
+    pub fn require_subprotocol(self) -> Self {
+        self.edit(|request| Ok(request.require_subprotocol()))
+    }
+
     /// Sets the `Origin` header.
     pub fn origin(self, origin: &str) -> Self {
         self.edit(|request| request.origin(origin))

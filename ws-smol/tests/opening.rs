@@ -149,6 +149,20 @@ fn a_refusal_reaches_both_sides() {
     });
 }
 
+/// A server that agrees to none of the subprotocols, to a client that goes on without, and to one that does not.
+#[test]
+fn no_subprotocol() {
+    run(async {
+        let (client, _) = handshake(builder().subprotocol("sip"), ServerConfig::default()).await;
+        assert_eq!(client.unwrap().subprotocol(), None);
+        let builder = builder().subprotocol("sip").require_subprotocol();
+        let (client, _) = handshake(builder, ServerConfig::default()).await;
+        let Err(ConnectError::Ended(ended)) = client else { panic!("{client:?}") };
+        let Outcome::Rejected(rejected) = ended.outcome else { panic!("{ended}") };
+        assert_eq!(rejected.fault(), ResponseFault::NoSubprotocol);
+    });
+}
+
 /// An answer that is no HTTP, a stream that ends, a head that never ends.
 #[test]
 fn a_peer_that_speaks_otherwise() {
