@@ -1,11 +1,13 @@
-//! Streams that keep what they took until they are flushed, as TLS does: `send_timeout` holds for that, too.
+//! Streams that keep what they took until they are flushed, as TLS does, or take nothing more: `send_timeout` holds for both.
 
 mod common;
 
 use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
 use common::{open, run};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -17,8 +19,10 @@ const SHORT: Duration = Duration::from_millis(30);
 /// Takes all; at each flush a part of it leaves, which takes some time, and all in the last one.
 #[derive(Debug)]
 struct Keeping {
-    /// `None`: nothing leaves.
-    flushes: Option<u32>,
+    flushes: u32,
+    time: Duration,
+    /// The rest does not leave.
+    is_stuck: Arc<AtomicBool>,
 }
 
 impl AsyncRead for Keeping {
@@ -33,16 +37,13 @@ impl AsyncWrite for Keeping {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.flushes {
-            None => Poll::Pending,
-            Some(0) => Poll::Ready(Ok(())),
-            Some(left) => {
-                *left -= 1;
-                std::thread::sleep(SHORT);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+        if self.flushes > 0 {
+            self.flushes -= 1;
+            std::thread::sleep(self.time);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        if self.is_stuck.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -50,10 +51,11 @@ impl AsyncWrite for Keeping {
     }
 }
 
-fn keeping(flushes: Option<u32>) -> WebSocket<Keeping> {
+fn keeping(flushes: u32, is_stuck: bool) -> WebSocket<Keeping> {
     let mut config = Config::default();
     config.send_timeout = Some(SHORT);
-    open(Keeping { flushes }, Role::Server, &config)
+    let is_stuck = Arc::new(AtomicBool::new(is_stuck));
+    open(Keeping { flushes, time: SHORT, is_stuck }, Role::Server, &config)
 }
 
 #[track_caller]
@@ -65,7 +67,7 @@ fn assert_stuck<T: core::fmt::Debug>(result: Result<T, Error>) {
 #[test]
 fn what_never_leaves_ends_the_connection_whatever_waits() {
     run(async {
-        let mut ws = keeping(None);
+        let mut ws = keeping(0, true);
         ws.send_text("hello").await.unwrap();
         assert_eq!(ws.output_len(), 0, "the stream took it");
         assert_stuck(ws.flush().await);
@@ -74,20 +76,20 @@ fn what_never_leaves_ends_the_connection_whatever_waits() {
         assert_stuck(WebSocket::from_parts(ws.into_parts()).read().await);
     });
     run(async {
-        let mut ws = keeping(None);
+        let mut ws = keeping(0, true);
         ws.send_text("hello").await.unwrap();
         assert_stuck(ws.read().await);
         assert_stuck(ws.flush().await);
     });
     run(async {
-        let mut ws = keeping(None);
+        let mut ws = keeping(0, true);
         ws.send_text("hello").await.unwrap();
         let outcome = ws.close(None, "").await.unwrap();
         assert_eq!(outcome, Outcome::TimedOut(Deadline::Send));
     });
     // One half sends, and only the other waits.
     run(async {
-        let (mut reader, mut writer) = keeping(None).split();
+        let (mut reader, mut writer) = keeping(0, true).split();
         let sending = async { writer.send_text("hello").await };
         let (read, sent) = smol::future::zip(reader.read(), sending).await;
         sent.unwrap();
@@ -99,7 +101,7 @@ fn what_never_leaves_ends_the_connection_whatever_waits() {
 #[test]
 fn an_application_that_only_sends_learns_of_it() {
     run(async {
-        let mut ws = keeping(None);
+        let mut ws = keeping(0, true);
         ws.send_text("hello").await.unwrap();
         while ws.send_text("more").await.is_ok() {
             std::thread::yield_now();
@@ -111,11 +113,30 @@ fn an_application_that_only_sends_learns_of_it() {
 #[test]
 fn what_leaves_part_by_part_has_the_time_anew_with_each() {
     run(async {
-        let mut ws = keeping(Some(5));
+        let mut ws = keeping(5, false);
         ws.send_text("hello").await.unwrap();
         ws.flush().await.unwrap();
-        assert_eq!(ws.get_ref().flushes, Some(0), "it took five times as long");
+        assert_eq!(ws.get_ref().flushes, 0, "it took five times as long");
         ws.send_text("hello").await.unwrap();
+        ws.flush().await.unwrap();
+    });
+}
+
+/// From when the last part left: by then the time of the first one was up.
+#[test]
+fn what_leaves_no_more_has_the_time_from_there() {
+    const LONG: Duration = Duration::from_secs(1);
+    run(async {
+        let mut config = Config::default();
+        config.send_timeout = Some(LONG);
+        let is_stuck = Arc::new(AtomicBool::new(true));
+        let stream = Keeping { flushes: 2, time: LONG + SHORT, is_stuck: Arc::clone(&is_stuck) };
+        let mut ws = open(stream, Role::Server, &config);
+        ws.send_text("hello").await.unwrap();
+        for _ in 0..2 {
+            assert!(smol::future::poll_once(ws.flush()).await.is_none());
+        }
+        is_stuck.store(false, Ordering::Relaxed);
         ws.flush().await.unwrap();
     });
 }
@@ -123,8 +144,57 @@ fn what_leaves_part_by_part_has_the_time_anew_with_each() {
 #[test]
 fn without_a_send_timeout_it_may_take_any_time() {
     run(async {
-        let mut ws = open(Keeping { flushes: Some(2) }, Role::Server, &Config::default());
+        let stream = Keeping { flushes: 2, time: SHORT, is_stuck: Arc::default() };
+        let mut ws = open(stream, Role::Server, &Config::default());
         ws.send_text("hello").await.unwrap();
         ws.flush().await.unwrap();
+    });
+}
+
+/// Takes one byte, and another one when it is too late. Says nothing.
+#[derive(Debug)]
+struct Grudging {
+    is_late: Arc<AtomicBool>,
+    taken: usize,
+}
+
+impl AsyncRead for Grudging {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Grudging {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        if self.taken > 0 && !self.is_late.swap(false, Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        self.taken += 1;
+        Poll::Ready(Ok(1))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A socket may take a little more when it is asked again, without the peer having taken much: the time is not doubled.
+#[test]
+fn a_stream_that_has_no_room_is_not_asked_again_when_time_is_up() {
+    run(async {
+        let mut config = Config::default();
+        config.send_timeout = Some(SHORT);
+        let is_late = Arc::new(AtomicBool::new(false));
+        let stream = Grudging { is_late: Arc::clone(&is_late), taken: 0 };
+        let mut ws = open(stream, Role::Server, &config);
+        ws.send_text("hello").await.unwrap();
+        std::thread::sleep(2 * SHORT);
+        is_late.store(true, Ordering::Relaxed);
+        assert_stuck(ws.flush().await);
+        assert_eq!(ws.get_ref().taken, 1);
     });
 }

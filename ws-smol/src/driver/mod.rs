@@ -3,8 +3,8 @@
 //! All state is here and none in a future, so that a future that polls a driver can be dropped at any time.
 
 mod ahead;
+mod behind;
 mod input;
-mod kept;
 mod output;
 
 use core::mem;
@@ -22,8 +22,8 @@ use crate::wakers::Half;
 use crate::{Ended, Parts, Replies};
 use ahead::Ahead;
 pub(crate) use ahead::part_of;
+use behind::Behind;
 pub(crate) use input::Input;
-use kept::Kept;
 
 /// Output beyond this leaves even while there is input to look at first.
 const HIGH_WATER: usize = 64 * 1024;
@@ -54,9 +54,9 @@ pub(crate) struct Driver<S> {
     write_broken: bool,
     /// The stream may still hold what was written to it.
     unflushed: bool,
-    /// It does, in spite of a flush, while a `send_timeout` runs.
-    kept: Option<Box<Kept>>,
-    /// It did for too long.
+    /// The stream is behind, while there is a `send_timeout`.
+    behind: Option<Box<Behind>>,
+    /// It kept something for too long.
     is_stuck: bool,
     /// Until when the last frame may take to leave the stream, once the engine has no deadline any more.
     flush_until: Option<Instant>,
@@ -94,7 +94,7 @@ impl<S> Driver<S> {
             read_closed: false,
             write_broken: false,
             unflushed: true,
-            kept: None,
+            behind: None,
             is_stuck: false,
             flush_until: None,
             is_shutting_down: false,
@@ -198,7 +198,7 @@ impl<S> Driver<S> {
     fn finish(&mut self, outcome: Outcome) {
         self.end = Some(self.outcome_of(outcome));
         self.due = false;
-        self.kept = None;
+        self.behind = None;
         (self.room, self.news) = (true, true);
         self.input.clear();
         self.out = SendBuffer::new();
@@ -269,7 +269,7 @@ impl<S> Driver<S> {
         }
         self.read_closed = true;
         self.write_broken = true;
-        self.kept = None;
+        self.behind = None;
         self.endpoint.handle_transport_lost(self.now);
         self.due = true;
     }

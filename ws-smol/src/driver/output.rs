@@ -68,8 +68,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is pending until the stream takes no more; the task is woken when it does.
     #[inline]
     pub(super) fn write(&mut self, cx: &mut Context<'_>) {
-        if self.kept.is_some() {
-            return self.write_kept(cx);
+        if self.behind.is_some() {
+            return self.catch_up(cx);
         }
         self.write_all(cx);
     }
@@ -89,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
                 Poll::Pending => {
                     self.endpoint.handle_transmitted(self.now, 0, &mut self.out);
-                    return;
+                    return self.fall_behind(cx, false);
                 }
                 Poll::Ready(Ok(_)) => return self.break_writing(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     #[inline]
     fn flush_stream(&mut self, cx: &mut Context<'_>) {
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Pending => return self.keep(cx),
+            Poll::Pending => return self.fall_behind(cx, true),
             Poll::Ready(Err(error)) => return self.break_writing(error),
             Poll::Ready(Ok(())) => self.unflushed = false,
         }
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn break_writing(&mut self, error: io::Error) {
         self.cause.get_or_insert_with(|| Arc::new(error));
         self.write_broken = true;
-        self.kept = None;
+        self.behind = None;
         self.room = true;
     }
 
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.read_ahead(cx);
         }
         self.put_output_away();
-        if (!self.out.is_empty() || self.kept.is_some())
+        if (!self.out.is_empty() || self.behind.is_some())
             && self.alarm.poll(cx, self.deadline(), self.now).is_ready()
         {
             cx.waker().wake_by_ref();
