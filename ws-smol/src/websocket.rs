@@ -156,7 +156,8 @@ impl<S> WebSocket<S> {
     /// Splits the connection into a reading and a writing half that two tasks can use at once.
     ///
     /// Each half alone keeps the connection going while it is awaited: Pongs and Close frames leave while one task
-    /// only reads, and while one only writes.
+    /// only reads, and while one only writes. Both poll the stream, so neither lends it as [`get_ref`](Self::get_ref) does:
+    /// ask it before for what is to be known, such as addresses, or join the halves.
     #[must_use]
     pub fn split(self) -> (Reader<S>, Writer<S>) {
         split::split(self.driver)
