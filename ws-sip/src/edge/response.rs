@@ -28,16 +28,16 @@ impl Edge {
                 return Ok(());
             }
         }
+        let token = found.via.params.into_iter().flatten().find(|param| param.is(VIA_PARAMETER));
+        let to = token.and_then(|param| self.tokens.flow(param.value?)).ok_or(Refused::StrayResponse)?;
+        let next = message.values(Header::Via).nth(1).ok_or(Refused::Malformed(Fault::Missing("Via")))?;
+        let next = Via::parse(next.bytes).map_err(|error| Refused::Malformed(Fault::Value("Via", error)))?;
         if side == Side::Upstream
             && !udp
             && let Some(branch) = found.via.branch.and_then(parse_branch)
         {
             self.unanswered.answered(now, branch, method, status);
         }
-        let token = found.via.params.into_iter().flatten().find(|param| param.is(VIA_PARAMETER));
-        let to = token.and_then(|param| self.tokens.flow(param.value?)).ok_or(Refused::StrayResponse)?;
-        let next = message.values(Header::Via).nth(1).ok_or(Refused::Malformed(Fault::Missing("Via")))?;
-        let next = Via::parse(next.bytes).map_err(|error| Refused::Malformed(Fault::Value("Via", error)))?;
         let wanted = side.other();
         let to = match self.flows.get(&to) {
             Some(&is) if is == wanted => to,

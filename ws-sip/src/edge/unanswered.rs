@@ -17,6 +17,9 @@ const LIFETIME: Duration = Duration::from_secs(32);
 /// An INVITE may ring for longer than three minutes (section 16.6 item 11).
 const RINGING_LIFETIME: Duration = Duration::from_secs(300);
 
+/// Bytes that are kept of all of them together: 64 MiB.
+const MAX_STORED_LEN: usize = 64 << 20;
+
 /// By the number in our branch, and the method, since CANCEL has the branch of what it cancels.
 type Key = (u64, u8);
 
@@ -34,6 +37,8 @@ pub(super) struct Unanswered {
     max: usize,
     all: HashMap<Key, Request>,
     deadlines: BTreeSet<(Duration, Key)>,
+    /// Bytes of the heads.
+    stored_len: usize,
 }
 
 const INVITE: u8 = 0;
@@ -49,10 +54,10 @@ const fn key(branch: u64, method: Method) -> Key {
 
 impl Unanswered {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, all: HashMap::new(), deadlines: BTreeSet::new() }
+        Self { max, all: HashMap::new(), deadlines: BTreeSet::new(), stored_len: 0 }
     }
 
-    /// Notes a request that is forwarded `over` a flow. Beyond `max` none is.
+    /// Notes a request that is forwarded `over` a flow. Beyond `max`, or [`MAX_STORED_LEN`], none is.
     pub(super) fn add(
         &mut self,
         now: Duration,
@@ -67,21 +72,30 @@ impl Unanswered {
             return;
         }
         let Some(head) = ReplyHead::of(message, None) else { return };
+        let len = head.stored_len();
         let (key, ends) = (key(branch, method), now + LIFETIME);
-        if let Some(replaced) = self.all.insert(key, Request { from, over, head, ends }) {
-            self.deadlines.remove(&(replaced.ends, key));
+        self.remove(key);
+        if self.stored_len + len > MAX_STORED_LEN {
+            return;
         }
+        self.stored_len += len;
+        self.all.insert(key, Request { from, over, head, ends });
         self.deadlines.insert((ends, key));
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Request> {
+        let request = self.all.remove(&key)?;
+        self.deadlines.remove(&(request.ends, key));
+        self.stored_len -= request.head.stored_len();
+        give_back(&mut self.all);
+        Some(request)
     }
 
     /// Takes in a response.
     pub(super) fn answered(&mut self, now: Duration, branch: u64, method: Method, status: u16) {
         let key = key(branch, method);
         if status >= 200 {
-            if let Some(request) = self.all.remove(&key) {
-                self.deadlines.remove(&(request.ends, key));
-                give_back(&mut self.all);
-            }
+            self.remove(key);
         } else if method == Method::Invite
             && let Some(request) = self.all.get_mut(&key)
         {
@@ -94,6 +108,7 @@ impl Unanswered {
     /// Takes all out, each with who asked.
     pub(super) fn take(&mut self) -> Vec<(FlowId, ReplyHead)> {
         self.deadlines.clear();
+        self.stored_len = 0;
         core::mem::take(&mut self.all).into_values().map(|request| (request.from, request.head)).collect()
     }
 
@@ -104,9 +119,10 @@ impl Unanswered {
     /// Forgets what ends by `now`; returns the next INVITE of that, with who sent it and over which flow it went.
     pub(super) fn handle_timeout(&mut self, now: Duration) -> Option<(FlowId, FlowId, ReplyHead)> {
         while let Some(&(at, key)) = self.deadlines.first().filter(|&&(at, _)| at <= now) {
-            self.deadlines.remove(&(at, key));
-            let Some(Request { from, over, head, .. }) = self.all.remove(&key) else { continue };
-            give_back(&mut self.all);
+            let Some(Request { from, over, head, .. }) = self.remove(key) else {
+                self.deadlines.remove(&(at, key));
+                continue;
+            };
             if key.1 == INVITE {
                 return Some((from, over, head));
             }

@@ -71,7 +71,7 @@ pub struct Settings {
     /// From a keepalive Ping to its Pong; then the connection counts as lost. Given in seconds, default 10; 0
     /// sends Pings and demands no answer.
     pub ws_pong_timeout: Duration,
-    /// Bytes of one SIP message. Default 256 KiB; beyond: 1009. From a SIP server over TCP, 64 KiB more.
+    /// Bytes of one SIP message. Default 256 KiB; beyond: 1009. From the server of an edge, 64 KiB more.
     pub ws_max_message_len: usize,
     /// Who stands in front and begins each connection with a PROXY header, version 1 or 2: its connections are those of the
     /// clients that the headers name, and one without a header is closed. Default empty: nobody.

@@ -199,6 +199,35 @@ fn requests_without_a_response_are_answered_when_the_upstream_is_gone() {
     }
 }
 
+/// What is kept of requests is bounded in bytes; those beyond it are forwarded all the same. A response that goes no further
+/// answers nothing.
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut scene = Scene::new(UpstreamTransport::Tcp);
+    let vias = format!("Via: SIP/2.0/WS abc.invalid;branch=z9hG4bKfar;x={}\r\n", "x".repeat(200_000));
+    let mut up = String::new();
+    for i in 0..400 {
+        let options = request("OPTIONS", "sip:alice@example.com", &vias);
+        up = scene.forwards(BOB, &options.replace("z9hG4bK-", &format!("z9hG4bK-{i}-")), SERVER);
+    }
+    let kept = scene.edge.unanswered.len();
+    assert!((300..400).contains(&kept) && kept * vias.len() <= 64 << 20, "{kept}");
+    scene.edge.handle_upstream_gone(scene.now);
+    let answers = core::iter::from_fn(|| scene.edge.poll_send());
+    assert_eq!(answers.filter(|send| send.bytes.starts_with(b"SIP/2.0 503 ")).count(), kept);
+    assert!(up.contains("z9hG4bK-399-"));
+
+    let up = scene.forwards(BOB, &request("OPTIONS", "sip:alice@example.com", ""), SERVER);
+    let without_via = response(200, &up)
+        .lines()
+        .filter(|line| !line.contains(" abc.invalid;"))
+        .fold(String::new(), |all, line| all + line + "\r\n");
+    assert!(scene.receive(SERVER, &without_via).is_err());
+    assert_eq!(scene.edge.unanswered.len(), 1);
+    scene.forwards(SERVER, &response(200, &up), BOB);
+    assert_eq!(scene.edge.unanswered.len(), 0);
+}
+
 /// A request that its browser has given up is forgotten, and so is what it took.
 #[test]
 fn requests_are_not_remembered_for_ever() {

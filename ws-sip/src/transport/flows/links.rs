@@ -230,6 +230,7 @@ impl Flows {
         }
         let flushed = trunk.flush();
         let too_long = core::mem::take(&mut trunk.too_long);
+        let is_over = flushed.is_err();
         match flushed {
             Ok(true) => {
                 trunk.blocked_since = None;
@@ -242,13 +243,10 @@ impl Flows {
                     self.arm(id, since + timeout);
                 }
             }
-            Err(_) => {
-                trunk.end = Some(Outcome::TransportLost);
-                return true;
-            }
+            Err(_) => trunk.end = Some(Outcome::TransportLost),
         }
         self.stats.too_long_datagrams += too_long.len() as u64;
         self.too_long.extend(too_long.into_iter().map(|len| (id, len)));
-        false
+        is_over
     }
 }
