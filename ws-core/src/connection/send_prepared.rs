@@ -26,7 +26,8 @@ impl Connection {
                     (message.compressed(), self.config.deflate, &mut self.deflate)
                     && deflate.can_send(compressed.bits)
                 {
-                    super::send::check_fits(self.config.max_output_len, compressed.frame.len(), out)?;
+                    let len = compressed.frame.len() - compressed.header_len;
+                    super::send::check_fits(self.config.max_output_len, len, out)?;
                     deflate.forget_sent();
                     (frame, header_len) = (&compressed.frame, compressed.header_len);
                 }
