@@ -1,11 +1,72 @@
 //! Lines on their way out: a thread writes them, so that whoever logs never waits for whoever reads.
 
 use core::time::Duration;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What the thread keeps of a buffer that it wrote out.
 const KEPT: usize = 64 << 10;
+
+/// Lines that were taken, and what became of those before them.
+#[derive(Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    /// Lines that could not be written, which is not told yet.
+    lost: u64,
+    /// The output ends within a line.
+    is_cut: bool,
+}
+
+impl Batch {
+    /// Writes the lines, and before and after them how many are missing there.
+    fn write_to(
+        &mut self,
+        out: &mut impl Write,
+        pause: impl Fn(),
+        tell: impl Fn(u64) -> String,
+        dropped_after: u64,
+    ) {
+        let lines = core::mem::take(&mut self.bytes);
+        if self.lost > 0 {
+            let begin = if self.is_cut { "\n" } else { "" };
+            let told = format!("{begin}{}", tell(self.lost));
+            if self.put(out, told.as_bytes(), &pause) == told.len() {
+                self.lost = 0;
+            }
+        }
+        // The count stands where they are missing: nothing comes before it.
+        let written = if self.lost == 0 { self.put(out, &lines, &pause) } else { 0 };
+        let left = lines[written..].iter().filter(|byte| **byte == b'\n').count();
+        self.lost += u64::try_from(left).unwrap_or(u64::MAX);
+        if dropped_after > 0 {
+            let told = tell(dropped_after);
+            if self.lost > 0 || self.put(out, told.as_bytes(), &pause) < told.len() {
+                self.lost += dropped_after;
+            }
+        }
+        self.bytes = lines;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT);
+    }
+
+    /// Writes bytes and returns how many of them the output took: all, unless it fails.
+    fn put(&mut self, out: &mut impl Write, bytes: &[u8], pause: impl Fn()) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            match out.write(&bytes[written..]) {
+                Ok(n) if n > 0 => {
+                    written += n;
+                    self.is_cut = bytes[written - 1] != b'\n';
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Another program that has the same output may have made it so.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => pause(),
+                _ => break,
+            }
+        }
+        written
+    }
+}
 
 /// A bounded queue of lines, in their order.
 pub(super) struct Lines {
@@ -52,22 +113,23 @@ impl Lines {
         }
     }
 
-    /// Waits for lines and writes them, then the line that `tell` makes of how many were dropped, if any were. `batch` is
-    /// empty memory to use again.
-    pub(super) fn write_to(&self, out: &mut impl Write, batch: &mut Vec<u8>, tell: impl Fn(u64) -> String) {
+    /// Waits for lines and writes them, then the line that `tell` makes of how many were dropped, if any were. What cannot be
+    /// written is dropped as well, and told before the next that can. `pause` waits a little for an output that would block.
+    /// `batch` is the same each time.
+    pub(super) fn write_to(
+        &self,
+        out: &mut impl Write,
+        batch: &mut Batch,
+        pause: impl Fn(),
+        tell: impl Fn(u64) -> String,
+    ) {
         let waiting = self.more.wait_while(self.lock(), |waiting| waiting.is_empty());
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        core::mem::swap(&mut waiting.bytes, batch);
+        core::mem::swap(&mut waiting.bytes, &mut batch.bytes);
         let dropped = core::mem::take(&mut waiting.dropped);
         waiting.is_writing = true;
         drop(waiting);
-        if dropped > 0 {
-            batch.extend_from_slice(tell(dropped).as_bytes());
-        }
-        // Where the reader is gone there is nobody to tell.
-        let _ = out.write_all(batch);
-        batch.clear();
-        batch.shrink_to(KEPT);
+        batch.write_to(out, pause, tell, dropped);
         self.lock().is_writing = false;
         self.written.notify_all();
     }
@@ -87,12 +149,47 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+
     use super::*;
 
     fn write(lines: &Lines) -> String {
         let mut out = Vec::new();
-        lines.write_to(&mut out, &mut Vec::new(), |dropped| format!("{dropped} dropped\n"));
+        write_to(lines, &mut out, &mut Batch::default());
         String::from_utf8(out).unwrap()
+    }
+
+    fn write_to(lines: &Lines, out: &mut impl Write, batch: &mut Batch) {
+        lines.write_to(out, batch, || (), |dropped| format!("{dropped} dropped\n"));
+    }
+
+    /// Takes as much at a time as is told, or fails; all after that.
+    #[derive(Default)]
+    struct Scripted {
+        turns: VecDeque<Result<usize, ErrorKind>>,
+        taken: Vec<u8>,
+    }
+
+    impl Scripted {
+        fn write(&mut self, lines: &Lines, batch: &mut Batch, turns: &[Result<usize, ErrorKind>]) -> String {
+            self.turns.extend(turns);
+            write_to(lines, self, batch);
+            assert!(self.turns.is_empty(), "left: {:?}", self.turns);
+            String::from_utf8(core::mem::take(&mut self.taken)).unwrap()
+        }
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = self.turns.pop_front().unwrap_or(Ok(bytes.len()))?;
+            self.taken.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]
@@ -116,5 +213,35 @@ mod tests {
         assert_eq!(write(&lines), "six\n", "there is room again, and nothing more to tell");
         lines.push("longer than it can be\n");
         assert_eq!(write(&lines), "1 dropped\n");
+    }
+
+    #[test]
+    fn an_output_that_would_block_loses_nothing() {
+        let lines = Lines::new(100);
+        lines.push("one\n");
+        lines.push("two\n");
+        let turns =
+            [Err(ErrorKind::WouldBlock), Ok(5), Err(ErrorKind::Interrupted), Err(ErrorKind::WouldBlock)];
+        assert_eq!(Scripted::default().write(&lines, &mut Batch::default(), &turns), "one\ntwo\n");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_where_it_is_missing() {
+        let (lines, mut out, mut batch) = (Lines::new(12), Scripted::default(), Batch::default());
+        let full = Err(ErrorKind::StorageFull);
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            lines.push(line);
+        }
+        assert_eq!(out.write(&lines, &mut batch, &[Ok(5), full]), "one\nt");
+        lines.push("five\n");
+        assert_eq!(out.write(&lines, &mut batch, &[full]), "", "still full");
+        lines.push("six\n");
+        assert_eq!(out.write(&lines, &mut batch, &[Ok(3), full]), "\n4 ", "the count itself is cut");
+        lines.push("seven\n");
+        assert_eq!(out.write(&lines, &mut batch, &[]), "\n5 dropped\nseven\n");
+        lines.push("eight\n");
+        assert_eq!(out.write(&lines, &mut batch, &[full]), "");
+        lines.push("nine\n");
+        assert_eq!(out.write(&lines, &mut batch, &[]), "1 dropped\nnine\n", "no line was cut");
     }
 }

@@ -9,10 +9,12 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::SystemTime;
 
-use super::lines::Lines;
+use super::lines::{Batch, Lines};
 
 /// Bytes of lines that wait for standard error to take them: 1 MiB.
 const MAX_WAITING: usize = 1 << 20;
+/// Between attempts to write to a standard error that would block.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long the end of the program waits for standard error.
 const FLUSH: Duration = Duration::from_millis(500);
 
@@ -21,11 +23,10 @@ static LINES: LazyLock<Option<Arc<Lines>>> = LazyLock::new(|| {
     let lines = Arc::new(Lines::new(MAX_WAITING));
     let taken = Arc::clone(&lines);
     let run = move || {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
+        let tell = |dropped| line(Level::Info, "dropped", &[("lines", &dropped)]);
         loop {
-            taken.write_to(&mut std::io::stderr(), &mut batch, |dropped| {
-                line(Level::Info, "dropped", &[("lines", &dropped)])
-            });
+            taken.write_to(&mut std::io::stderr(), &mut batch, || thread::sleep(PAUSE), tell);
         }
     };
     thread::Builder::new().name("ws-sip-log".into()).spawn(run).ok().map(|_| lines)
