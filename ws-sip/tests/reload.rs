@@ -95,23 +95,29 @@ fn a_listener_keeps_its_certificate() {
 /// What a restart would change is named as long as it would.
 #[test]
 fn what_needs_a_restart_is_told_from_what_runs() {
-    let text = |socket: &str, timeout: u32| {
+    let text = |socket: &str, len: u32, timeout: u32| {
         format!(
-            "socket=ws:{socket}\nmodparam(\"proto_ws\", \"upstream_send_timeout\", {timeout})\n\
+            "socket=ws:{socket}\nmodparam(\"proto_ws\", \"upstream_max_message_len\", {len})\n\
+             modparam(\"proto_ws\", \"upstream_send_timeout\", {timeout})\n\
              modparam(\"proto_ws\", \"ws_ping_interval\", {timeout})\n"
         )
     };
-    let file = ConfigFile::new("reload-restart", &text("127.0.0.1:0", 7));
+    let file = ConfigFile::new("reload-restart", &text("127.0.0.1:0", 7000, 7));
     let mut program = Program::start(&file, &[]);
     let mut pending = |text: &str| {
         let logged = program.reread(&file, text);
         let settings = logged.iter().filter_map(|line| Some(line.split_once(" needs-a-restart setting=")?.1));
         settings.map(String::from).collect::<Vec<_>>()
     };
-    assert_eq!(pending(&text("127.0.0.2:0", 7)), ["socket"]);
-    assert_eq!(pending(&text("127.0.0.2:0", 8)), ["socket", "upstream"], "still pending");
-    assert_eq!(pending(&text("127.0.0.1:0", 8)), ["upstream"]);
-    assert_eq!(pending(&text("127.0.0.1:0", 7)), [""; 0], "as it runs");
+    let len = "upstream-max-message-len";
+    assert_eq!(pending(&text("127.0.0.2:0", 7000, 7)), ["socket"]);
+    assert_eq!(pending(&text("127.0.0.2:0", 8000, 7)), ["socket", len], "still pending");
+    assert_eq!(pending(&text("127.0.0.1:0", 8000, 7)), [len]);
+    assert_eq!(
+        pending(&text("127.0.0.1:0", 7000, 8)),
+        [""; 0],
+        "what is pending is as it runs, the rest changes"
+    );
 }
 
 /// The level of the log is the file's, unless the command line has it.

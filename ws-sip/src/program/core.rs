@@ -208,10 +208,12 @@ impl Core {
         }
     }
 
-    /// Changes how long a message of an edge's upstream may be, over the next WebSocket connection to it.
-    pub(crate) fn set_max_message_len(&mut self, max: usize) {
+    /// Changes how long an edge's upstream may accept no byte, and how long a message of it may be, over the next WebSocket
+    /// connection to it. Over TCP and UDP the transport has it from its settings.
+    pub(crate) fn set_upstream_limits(&mut self, send_timeout: Duration, max_message_len: usize) {
         if let Self::Edge(core) = self {
-            core.options.max_message_len = Some(max);
+            core.options.send_timeout = Some(send_timeout);
+            core.options.max_message_len = Some(max_message_len);
         }
     }
 
@@ -277,4 +279,26 @@ impl Core {
 /// Tells the hub, and waits if it is behind. It lives as long as there are workers.
 fn tell(hub: &SyncSender<Told>, told: Told) {
     let _ = hub.send(told);
+}
+
+#[cfg(test)]
+mod tests {
+    use ws_sip::edge::Config;
+
+    use super::*;
+
+    fn edge(upstream: &str) -> EdgeCore {
+        let upstream: Upstream = upstream.parse().unwrap();
+        let edge = Edge::new(Config::new("edge.invalid", "edge.invalid", upstream.transport()), &[7; 32]);
+        EdgeCore::new(edge, upstream, None, None, OpenOptions::default())
+    }
+
+    #[test]
+    fn the_next_websocket_connection_has_new_limits() {
+        let mut core = Core::Edge(Box::new(edge("ws://127.0.0.1/")));
+        core.set_upstream_limits(Duration::from_millis(7), 8000);
+        let Core::Edge(core) = core else { unreachable!() };
+        assert_eq!(core.options.send_timeout, Some(Duration::from_millis(7)));
+        assert_eq!(core.options.max_message_len, Some(8000));
+    }
 }

@@ -29,10 +29,11 @@ pub(crate) struct Reload {
 impl Reload {
     /// Puts all of it in force or, where the transport refuses it, nothing.
     pub(crate) fn apply(self, now: Duration, transport: &mut Transport, core: &mut Core) {
-        let max_message_len = self.settings.settings().max_trunk_message_len();
+        let settings = self.settings.settings();
+        let limits = (settings.upstream_send_timeout, settings.max_trunk_message_len());
         let refused = transport.put_in_force(self.settings).map_err(|error| error.to_string());
         let done = refused.map(|()| {
-            core.set_max_message_len(max_message_len);
+            core.set_upstream_limits(limits.0, limits.1);
             if let Some(users) = self.users {
                 core.set_users(now, users);
             }
@@ -147,7 +148,7 @@ fn needing_a_restart(old: &Options, new: &Options) -> Vec<&'static str> {
         ("socket", old.sockets != new.sockets || (a.ws_port, a.wss_port) != (b.ws_port, b.wss_port)),
         ("host", old.host != new.host),
         ("domain", old.domains != new.domains),
-        ("upstream", old.upstream != new.upstream || a.upstream_send_timeout != b.upstream_send_timeout),
+        ("upstream", old.upstream != new.upstream),
         ("upstream-max-message-len", a.upstream_max_message_len != b.upstream_max_message_len),
         ("upstream-origin", a.upstream_origin != b.upstream_origin),
         ("upstream-socket", old.upstream_socket != new.upstream_socket),
