@@ -18,27 +18,16 @@ mod program {
 }
 
 use std::io::{self, Write as _};
+use std::panic;
 use std::process::ExitCode;
 
 use program::options::{self, Command};
 use program::{log, serve};
 
 fn main() -> ExitCode {
-    let arguments = || std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let parse = move || options::parse(arguments(), options::read_file);
-    let done = match parse() {
-        Ok(Command::Help) => print(&options::help()),
-        Ok(Command::Version) => print(concat!("ws-sip ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Run(options)) => serve::run(options, move || match parse()? {
-            Command::Run(options) => Ok(options),
-            _ => Err("the command line has changed".into()),
-        }),
-        Ok(Command::Check(options)) => serve::check(&options).and_then(|()| {
-            options.notices.iter().for_each(|notice| log::last_words(notice));
-            print("the configuration is valid\n")
-        }),
-        Err(error) => Err(error),
-    };
+    log::tell_panics();
+    // What a panic said waits to be written, as the rest of the log does.
+    let done = panic::catch_unwind(run).unwrap_or_else(|_| Err("the program failed".into()));
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -48,6 +37,25 @@ fn main() -> ExitCode {
     };
     log::flush();
     code
+}
+
+/// Does what the command line asks for. The error is one line.
+fn run() -> Result<(), String> {
+    let arguments = || std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let parse = move || options::parse(arguments(), options::read_file);
+    match parse()? {
+        Command::Help => print(&options::help()),
+        Command::Version => print(concat!("ws-sip ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Run(options) => serve::run(options, move || match parse()? {
+            Command::Run(options) => Ok(options),
+            _ => Err("the command line has changed".into()),
+        }),
+        Command::Check(options) => {
+            serve::check(&options)?;
+            options.notices.iter().for_each(|notice| log::last_words(notice));
+            print("the configuration is valid\n")
+        }
+    }
 }
 
 /// Writes to standard output. A pipe that was closed is no fault: its reader has seen enough.

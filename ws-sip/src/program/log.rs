@@ -1,13 +1,16 @@
 //! The log: one line an event, `key=value`, on standard error. A thread writes it: see [`Lines`].
 
+use core::any::Any;
 use core::fmt;
+use core::panic::Location;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
-use std::thread;
 use std::time::SystemTime;
+use std::{panic, thread};
 
 use super::lines::{Batch, Lines};
 
@@ -17,6 +20,9 @@ const MAX_WAITING: usize = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long the end of the program waits for standard error.
 const FLUSH: Duration = Duration::from_millis(500);
+
+/// The thread that writes it.
+const THREAD: &str = "ws-sip-log";
 
 /// What waits for standard error; `None` if there is no thread that writes it.
 static LINES: LazyLock<Option<Arc<Lines>>> = LazyLock::new(|| {
@@ -29,7 +35,7 @@ static LINES: LazyLock<Option<Arc<Lines>>> = LazyLock::new(|| {
             taken.write_to(&mut std::io::stderr(), &mut batch, || thread::sleep(PAUSE), tell);
         }
     };
-    thread::Builder::new().name("ws-sip-log".into()).spawn(run).ok().map(|_| lines)
+    thread::Builder::new().name(THREAD.into()).spawn(run).ok().map(|_| lines)
 });
 
 /// How much is logged.
@@ -103,6 +109,34 @@ impl Log {
 /// Writes a line that is no event: what a program says that ends here.
 pub(crate) fn last_words(words: &str) {
     put(&format!("{words}\n"));
+}
+
+/// Has panics told as one line of the log each, among the others.
+pub(crate) fn tell_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let told = panic_line(panic.location(), panic.payload(), &Backtrace::capture());
+        if thread::current().name() == Some(THREAD) {
+            // Nobody is left to write it.
+            drop(std::io::stderr().write_all(told.as_bytes()));
+        } else {
+            put(&told);
+        }
+    }));
+}
+
+fn panic_line(place: Option<&Location<'_>>, payload: &dyn Any, backtrace: &Backtrace) -> String {
+    let place: &dyn fmt::Display = match &place {
+        Some(place) => place,
+        None => &"unknown",
+    };
+    let message = payload.downcast_ref::<&str>().copied();
+    let message =
+        message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    let fields: [(&str, &dyn fmt::Display); 3] =
+        [("at", place), ("message", &message), ("backtrace", backtrace)];
+    // There is a backtrace only where `RUST_BACKTRACE` asks for it.
+    let count = if backtrace.status() == BacktraceStatus::Captured { 3 } else { 2 };
+    line(Level::Error, "panic", &fields[..count])
 }
 
 /// Waits until standard error took what was written, if it takes it soon.
@@ -181,5 +215,16 @@ mod tests {
         let copy = log;
         log.set_level(Level::Error);
         assert!(copy.writes(Level::Error) && !copy.writes(Level::Warn));
+    }
+
+    #[test]
+    fn a_panic_is_one_line() {
+        let told = |payload: &dyn Any| panic_line(None, payload, &Backtrace::disabled());
+        let said = told(&"two\nlines");
+        assert!(said.ends_with(" error panic at=unknown message=\"two\\nlines\"\n"), "{said:?}");
+        assert!(told(&String::from("one")).ends_with(" message=one\n"));
+        assert!(told(&7).ends_with(" message=\"\"\n"), "it may be anything");
+        let here = panic_line(Some(Location::caller()), &"", &Backtrace::disabled());
+        assert!(here.contains(concat!(" at=", file!(), ":")), "{here:?}");
     }
 }

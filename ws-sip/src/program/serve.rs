@@ -103,9 +103,14 @@ pub(crate) fn run(
     drop(out);
 
     if workers.len() == 1 {
-        return workers.into_iter().try_for_each(Worker::run);
+        return workers.into_iter().try_for_each(|worker| guarded(0, || worker.run()));
     }
     run_all(workers)
+}
+
+/// Runs a worker; one that panics must not leave its part of the connections to nobody.
+fn guarded(number: usize, run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(format!("worker {number} failed")))
 }
 
 /// Runs each worker in a thread of its own, until all have ended or one has failed.
@@ -115,10 +120,7 @@ fn run_all(workers: Vec<Worker>) -> Result<(), String> {
     for (number, worker) in workers.into_iter().enumerate() {
         let ended = ended.clone();
         let run = move || {
-            // A worker that panics must not leave its part of the connections to nobody.
-            let result = panic::catch_unwind(AssertUnwindSafe(|| worker.run()));
-            let result = result.unwrap_or_else(|_| Err(format!("worker {number} failed")));
-            let _ = ended.send(result);
+            let _ = ended.send(guarded(number, || worker.run()));
         };
         let thread = thread::Builder::new().name(format!("ws-sip-{number}")).spawn(run);
         thread.map_err(|error| format!("cannot start a thread: {error}"))?;
@@ -240,4 +242,15 @@ fn random() -> Result<[u8; 32], String> {
 /// A number that no other run has, for tags and branches.
 fn seed() -> Result<u64, String> {
     getrandom::u64().map_err(|error| format!("the system has no random numbers: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_has_failed() {
+        assert_eq!(guarded(0, || panic!("a fault, for the test")), Err("worker 0 failed".into()));
+        assert_eq!(guarded(0, || Ok(())), Ok(()));
+    }
 }
