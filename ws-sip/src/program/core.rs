@@ -203,8 +203,8 @@ impl Core {
     pub(crate) fn set_users(&mut self, now: Duration, users: Users) {
         match self {
             Self::Registrar(proxy) => proxy.set_users(now, users),
-            Self::Hub(hub) => tell(hub, Told::Users(users)),
-            Self::Edge(_) => {}
+            // It is told once for all workers, so that one that is late cannot bring old users back.
+            Self::Hub(_) | Self::Edge(_) => {}
         }
     }
 

@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 
 use ws_sip::auth::Users;
 use ws_sip::{CheckedSettings, Handle, Settings, Tracer, Tracing, Transport};
 
 use super::core::Core;
+use super::hub::Told;
 use super::log::{Level, Log};
 use super::options::Options;
 use super::serve::{self, Checked};
@@ -53,6 +54,8 @@ pub(crate) struct Reloader {
     tracing: Tracing,
     log: Log,
     workers: Vec<(mpsc::Sender<Reload>, Handle)>,
+    /// Who knows the users, if it is one for all workers.
+    hub: Option<SyncSender<Told>>,
 }
 
 impl Reloader {
@@ -61,8 +64,9 @@ impl Reloader {
         tracing: Tracing,
         log: Log,
         workers: Vec<(mpsc::Sender<Reload>, Handle)>,
+        hub: Option<SyncSender<Told>>,
     ) -> Self {
-        Self { options: Arc::clone(&started), started, tracing, log, workers }
+        Self { options: Arc::clone(&started), started, tracing, log, workers, hub }
     }
 
     /// Takes in what was read; an error changes nothing.
@@ -116,6 +120,10 @@ impl Reloader {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        if let (Some(hub), Some(users)) = (&self.hub, users) {
+            // It lives as long as there are workers.
+            let _ = hub.send(Told::Users(users));
+        }
         self.log.set_level(options.log);
         for name in needing_a_restart(&self.started, &options) {
             self.log.write(Level::Warn, "needs-a-restart", &[("setting", &name)]);
@@ -167,4 +175,41 @@ fn needing_a_restart(old: &Options, new: &Options) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::{self, Command};
+    use super::*;
+
+    fn options() -> Box<Options> {
+        let arguments = "ws-sip --socket ws:127.0.0.1:0 --users /dev/null --realm example.com --workers 2";
+        let parsed = options::parse(arguments.split(' ').map(String::from), |_| Err("no file".into()));
+        let Command::Run(options) = parsed.unwrap() else { unreachable!() };
+        options
+    }
+
+    #[test]
+    fn the_hub_is_told_the_users_once() {
+        let (hub, told) = mpsc::sync_channel(8);
+        let mut transport = Transport::new(options().settings).unwrap();
+        let (inboxes, reloads): (Vec<_>, Vec<_>) = [(); 2].map(|()| mpsc::channel()).into_iter().unzip();
+        let workers = inboxes.into_iter().map(|inbox| (inbox, transport.handle())).collect();
+        let mut reloader = Reloader::new(
+            options().into(),
+            Tracing::default(),
+            Log::new(Level::Error),
+            workers,
+            Some(hub.clone()),
+        );
+        std::thread::scope(|scope| {
+            scope.spawn(|| reloader.put_in_force(options()).unwrap());
+            let mut core = Core::Hub(hub);
+            for reload in reloads {
+                reload.recv().unwrap().apply(Duration::ZERO, &mut transport, &mut core);
+            }
+        });
+        let told: Vec<_> = told.try_iter().collect();
+        assert!(matches!(told.as_slice(), [Told::Users(_)]), "told {} times", told.len());
+    }
 }

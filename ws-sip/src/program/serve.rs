@@ -78,7 +78,8 @@ pub(crate) fn run(
     let handles: Vec<Handle> = transports.iter().map(Transport::handle).collect();
     let host = sockets[0].with_default_port(0).to_string();
     let (cores, hub) = cores(&options, users, &mut transports, host, log)?;
-    let (management, questions) = manage::start(&options.settings, &handles, hub, tracing.clone(), log)?;
+    let (management, questions) =
+        manage::start(&options.settings, &handles, hub.clone(), tracing.clone(), log)?;
     let mut workers = Vec::new();
     let mut inboxes = Vec::new();
     for (((transport, core), questions), handle) in
@@ -88,7 +89,7 @@ pub(crate) fn run(
         workers.push(Worker { transport, core, questions, reloads, log });
         inboxes.push((inbox, handle.clone()));
     }
-    let mut reloader = Reloader::new(options.into(), tracing, log, inboxes);
+    let mut reloader = Reloader::new(options.into(), tracing, log, inboxes, hub);
     signals::listen(handles, move || reloader.reload(reread()))?;
 
     let mut out = std::io::stdout().lock();
