@@ -240,7 +240,10 @@ impl Core {
             Self::Hub(_) => {}
             Self::Edge(core) => {
                 core.edge.handle_timeout(now);
-                if core.retry_at.is_some_and(|at| at <= now) && !flows.is_draining() {
+                if flows.is_draining() {
+                    // Never: a time that passed and is not acted on would leave the worker no rest until the end.
+                    core.retry_at = None;
+                } else if core.retry_at.is_some_and(|at| at <= now) {
                     core.open(flows);
                 }
             }
@@ -284,6 +287,7 @@ fn tell(hub: &SyncSender<Told>, told: Told) {
 #[cfg(test)]
 mod tests {
     use ws_sip::edge::Config;
+    use ws_sip::{Settings, Transport};
 
     use super::*;
 
@@ -300,5 +304,19 @@ mod tests {
         let Core::Edge(core) = core else { unreachable!() };
         assert_eq!(core.options.send_timeout, Some(Duration::from_millis(7)));
         assert_eq!(core.options.max_message_len, Some(8000));
+    }
+
+    #[test]
+    fn a_lost_upstream_is_not_waited_for_while_the_flows_close() {
+        let mut transport = Transport::new(Settings::default()).unwrap();
+        let flows = transport.flows();
+        let mut edge = edge("sip:127.0.0.1;transport=tcp");
+        edge.retry_at = Some(RETRY.0);
+        let mut core = Core::Edge(Box::new(edge));
+        flows.shut_down(Duration::from_secs(5));
+        for now in [Duration::ZERO, RETRY.0] {
+            core.handle_timeout(now, flows);
+            assert_eq!(core.poll_timeout(), None);
+        }
     }
 }
