@@ -26,7 +26,9 @@ pub struct Config {
     pub max_transactions: usize,
     /// The most transactions that one flow may have started at a time; 4,096 by default. Over it: 503.
     pub max_transactions_per_flow: usize,
-    /// The most bytes of messages that all transactions together keep; 64 MiB by default. Over it: 503.
+    /// The most bytes of messages that all transactions together keep; 64 MiB by default. Over it: 503. Copies of
+    /// requests that another flow may have to take may fill a quarter as much besides; a request that finds no room
+    /// there is forwarded all the same, and takes no other flow.
     pub max_stored_len: usize,
     /// How long a request waits for a first response (INVITE) or its final one (others), and how long a finished
     /// INVITE is remembered: 64*T1, 32 s by default (RFC 3261 Timers B, F, H; RFC 6026 Timer L).

@@ -24,18 +24,17 @@ impl Retry {
 }
 
 impl Proxy {
-    /// Keeps a request if one of its targets has another flow, and if there is room beside the `len` bytes that are
-    /// kept of it anyway.
+    /// Keeps a request if one of its targets has another flow, and if there is room. The room is not that of what every
+    /// request needs, so that no copy has another request refused.
     pub(super) fn keep_for_retry(
         &self,
         request: &Request<'_, '_>,
         route: &Route,
         targets: &[Target],
         onward: Onward,
-        len: usize,
     ) -> Option<Box<Retry>> {
         let message = request.message.bytes();
-        let spare = self.config.max_stored_len.saturating_sub(self.transactions.stored_len() + len);
+        let spare = (self.config.max_stored_len / 4).saturating_sub(self.transactions.retries_len());
         if message.len() > spare || targets.iter().all(|target| target.instance.is_none()) {
             return None;
         }

@@ -66,7 +66,7 @@ impl Proxy {
         for (index, target) in targets.iter().enumerate() {
             branches.push(self.start_branch(request, route, target, (id, index), onward));
         }
-        let retry = self.keep_for_retry(request, route, targets, onward, head.stored_len());
+        let retry = self.keep_for_retry(request, route, targets, onward);
         if is_invite {
             // 16.2: no 100 for other requests.
             let bytes = head.reply(100, "Trying", b"").finish();

@@ -135,11 +135,14 @@ impl Transaction {
         }
     }
 
-    /// How many bytes of messages are kept.
+    /// How many bytes of messages are kept, without what may be sent again.
     fn stored_len(&self) -> usize {
         let branches: usize = self.branches.iter().map(|branch| branch.uri.len() + branch.routes.len()).sum();
-        let retry = self.retry.as_ref().map_or(0, |retry| retry.stored_len());
-        self.head.stored_len() + branches + retry + self.best.as_ref().map_or(0, Final::stored_len)
+        self.head.stored_len() + branches + self.best.as_ref().map_or(0, Final::stored_len)
+    }
+
+    fn retry_len(&self) -> usize {
+        self.retry.as_ref().map_or(0, |retry| retry.stored_len())
     }
 
     pub(super) fn via_branch(&self, epoch: u32, transaction: u64, index: usize) -> ViaBranch {
@@ -156,6 +159,7 @@ pub(super) struct Transactions {
     flows: BTreeSet<(FlowId, u64)>,
     deadlines: BTreeSet<(Duration, u64)>,
     stored_len: usize,
+    retries_len: usize,
     last: u64,
 }
 
@@ -164,6 +168,7 @@ struct Entry {
     transaction: Box<Transaction>,
     deadline: Duration,
     stored_len: usize,
+    retry_len: usize,
 }
 
 impl Transactions {
@@ -175,12 +180,16 @@ impl Transactions {
         self.stored_len
     }
 
+    /// How many bytes of requests are kept to be sent again; not part of [`stored_len`](Self::stored_len).
+    pub(super) fn retries_len(&self) -> usize {
+        self.retries_len
+    }
+
     /// Whether no table holds anything.
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
-        let tables =
-            [self.entries.len(), self.keys.len(), self.flows.len(), self.deadlines.len(), self.stored_len];
-        tables == [0; 5]
+        let tables = [self.entries.len(), self.keys.len(), self.flows.len(), self.deadlines.len()];
+        tables == [0; 4] && self.stored_len + self.retries_len == 0
     }
 
     /// A number that no transaction had before.
@@ -202,6 +211,7 @@ impl Transactions {
         let entry = self.entries.remove(&id)?;
         give_back(&mut self.entries);
         self.stored_len -= entry.stored_len;
+        self.retries_len -= entry.retry_len;
         self.deadlines.remove(&(entry.deadline, id));
         Some(entry.transaction)
     }
@@ -235,10 +245,12 @@ impl Transactions {
 
     /// Puts a transaction back that was taken out.
     pub(super) fn put(&mut self, id: u64, transaction: Box<Transaction>) {
-        let (deadline, stored_len) = (transaction.deadline(), transaction.stored_len());
+        let deadline = transaction.deadline();
+        let (stored_len, retry_len) = (transaction.stored_len(), transaction.retry_len());
         self.stored_len += stored_len;
+        self.retries_len += retry_len;
         self.deadlines.insert((deadline, id));
-        self.entries.insert(id, Entry { transaction, deadline, stored_len });
+        self.entries.insert(id, Entry { transaction, deadline, stored_len, retry_len });
     }
 
     /// The transactions that a flow takes part in.

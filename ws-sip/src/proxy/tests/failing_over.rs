@@ -76,7 +76,7 @@ fn a_call_takes_the_other_flow_when_the_one_that_rings_vanishes() {
     let invite = older.incoming(&mut net, "INVITE");
     net.send(older.flow, older.answer(&invite, "200 OK", SDP));
     dialog.confirm(&alice.expect(&mut net, 200));
-    assert!(net.proxy.transactions.stored_len() < invite.0.len(), "what was kept to be sent again");
+    assert_eq!(net.proxy.transactions.retries_len(), 0);
     alice.send(&mut net, "ACK", &mut dialog, "");
     older.incoming(&mut net, "ACK");
     let mut back = older.dialog_of(&invite);
@@ -177,8 +177,42 @@ fn what_is_kept_to_be_sent_again_is_bounded() {
     let mut dialog = alice.to("sip:bob@example.com");
     alice.send(&mut net, "MESSAGE", &mut dialog, &"x".repeat(2_000));
     newest.incoming(&mut net, "MESSAGE");
-    assert!(net.proxy.transactions.stored_len() < 2_000);
+    assert_eq!(net.proxy.transactions.retries_len(), 0);
     net.close(newest.flow);
     alice.expect(&mut net, 480);
     net.settle();
+}
+
+/// What is kept for a fail-over is worth no other request.
+#[test]
+fn what_is_kept_to_be_sent_again_refuses_nobody() {
+    let mut net = Net::with(|config| config.max_stored_len = 16_000);
+    let (mut alice, [older, newest]) = bob_with::<2>(&mut net);
+    let mut carol = Ua::registered(&mut net, "carol", Stack::SipJs);
+    let mut dialog = alice.to("sip:bob@example.com");
+    for _ in 0..24 {
+        alice.send(&mut net, "MESSAGE", &mut dialog, &"x".repeat(600));
+        newest.incoming(&mut net, "MESSAGE");
+    }
+    let kept = net.proxy.transactions.retries_len();
+    assert!((3_000..=4_000).contains(&kept), "{kept}");
+    let mut to_alice = carol.to(&alice.aor());
+    carol.send(&mut net, "MESSAGE", &mut to_alice, "hello");
+    let message = alice.incoming(&mut net, "MESSAGE");
+    alice.reply(&mut net, &message, "200 OK");
+    carol.expect(&mut net, 200);
+    assert_eq!(net.proxy.stats().overloads, 0);
+    // Those that found room take the other flow.
+    let before = net.proxy.stats().forwarded_requests;
+    net.close(newest.flow);
+    let moved = net.proxy.stats().forwarded_requests - before;
+    assert!((3..24).contains(&moved), "{moved}");
+    for _ in 0..moved {
+        older.incoming(&mut net, "MESSAGE");
+    }
+    for _ in moved..24 {
+        alice.expect(&mut net, 480);
+    }
+    net.settle();
+    assert!(net.proxy.transactions.is_clean());
 }
