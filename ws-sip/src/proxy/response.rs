@@ -107,7 +107,7 @@ impl Proxy {
                 }
                 let is_moved = status == FLOW_FAILED && self.fail_over(now, id, transaction, index);
                 if self.finish_branch(transaction, index) && is_open && !is_moved {
-                    self.offer(transaction, Final::Received { status, bytes: take_via_off(message) });
+                    self.offer(transaction, Final::Received { status, bytes: self.onward(message) });
                     if status >= 600 && transaction.is_invite {
                         self.cancel_all(now, id, transaction);
                     }
@@ -140,8 +140,20 @@ impl Proxy {
     fn pass_up(&mut self, transaction: &Transaction, message: &Message<'_>) {
         if !transaction.upstream_gone {
             self.stats.forwarded_responses += 1;
-            self.send(transaction.upstream, take_via_off(message));
+            let bytes = self.onward(message);
+            self.send(transaction.upstream, bytes);
         }
+    }
+
+    /// The response as it goes upstream: without its topmost Via, which is ours.
+    fn onward(&self, message: &Message<'_>) -> Vec<u8> {
+        let mut editor = Editor::new(message);
+        editor.remove_values(Header::Via, 1);
+        if self.authenticator.is_some() {
+            // RFC 3325, section 9.1: who it says was reached is the client's word alone.
+            editor.remove_lines(Header::PAssertedIdentity);
+        }
+        editor.finish()
     }
 
     /// Keeps a final response if it is the best so far; challenges of all are kept (RFC 3261 section 16.7 item 7).
@@ -338,13 +350,6 @@ impl Proxy {
         let next = if is_silent { Next::Over } else { Next::Continue };
         self.settle(now, id, transaction, next);
     }
-}
-
-/// The response without its topmost Via, which is ours.
-fn take_via_off(message: &Message<'_>) -> Vec<u8> {
-    let mut editor = Editor::new(message);
-    editor.remove_values(Header::Via, 1);
-    editor.finish()
 }
 
 /// Puts the challenges of one response into another.

@@ -251,8 +251,17 @@ fn nobody_asserts_an_identity() {
         net.send(alice.flow, message.replacen("Call-ID: ", &format!("{line}Call-ID: "), 1));
         let received = bob.incoming(&mut net, "MESSAGE");
         assert_eq!(received.all("P-Asserted-Identity").is_empty(), is_guarded);
-        bob.reply(&mut net, &received, "200 OK");
-        alice.expect(&mut net, 200);
+        // In a response neither, be it passed on at once or kept as the best final one.
+        let busy = bob.answer(&received, "486 Busy Here", "");
+        net.send(bob.flow, busy.replacen("Call-ID: ", &format!("{line}Call-ID: "), 1));
+        let busy = alice.expect(&mut net, 486);
+        assert_eq!(busy.all("P-Asserted-Identity").is_empty(), is_guarded);
+        net.send(alice.flow, alice.request("MESSAGE", "two", &dialog, "x"));
+        let received = bob.incoming(&mut net, "MESSAGE");
+        let ok = bob.answer(&received, "200 OK", "");
+        net.send(bob.flow, ok.replacen("Call-ID: ", &format!("{line}Call-ID: "), 1));
+        let ok = alice.expect(&mut net, 200);
+        assert_eq!(ok.all("P-Asserted-Identity").is_empty(), is_guarded);
     }
 }
 
