@@ -75,6 +75,10 @@ impl Authenticator {
         &self.users
     }
 
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
     /// Returns the values of the challenges for a flow, one an algorithm, the strongest first.
     pub fn challenges(&self, now: Duration, flow: FlowId, stale: bool) -> impl Iterator<Item = String> {
         let nonce = self.nonce(now, flow);

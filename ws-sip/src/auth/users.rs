@@ -44,13 +44,30 @@ impl Users {
         self.0.is_empty()
     }
 
-    /// Returns those who are not in `other`, or have another secret there.
-    pub(crate) fn changed_in<'u>(&'u self, other: &Self) -> impl Iterator<Item = (&'u str, Change)> {
-        self.0.iter().filter_map(|(user, secrets)| match other.0.get(user) {
-            Some(now) if now == secrets => None,
+    /// Returns those who are not in `other`, or have another secret for `realm` there.
+    pub(crate) fn changed_in<'u>(
+        &'u self,
+        other: &Self,
+        realm: &str,
+    ) -> impl Iterator<Item = (&'u str, Change)> {
+        self.0.iter().filter_map(move |(user, secrets)| match other.0.get(user) {
+            Some(now) if now == secrets || self.is_kept_in(other, user, realm) => None,
             Some(_) => Some((user.as_str(), Change::Secret)),
             None => Some((user.as_str(), Change::Gone)),
         })
+    }
+
+    /// Returns whether what `user` has proven stands in `other`. By which hash it was proven is not known; so each must be
+    /// there still, unless a password says that one of them is as good as the others.
+    fn is_kept_in(&self, other: &Self, user: &str, realm: &str) -> bool {
+        let hashes = Algorithm::ALL
+            .map(|algorithm| (self.ha1(user, realm, algorithm), other.ha1(user, realm, algorithm)));
+        let had_password = self.0.get(user).is_some_and(|secrets| secrets.password.is_some());
+        let is_same = |(was, is): &(Option<String>, Option<String>)| was.is_some() && was == is;
+        let may_differ = |(was, is): &(Option<String>, Option<String>)| {
+            was.is_none() || was == is || had_password && is.is_none()
+        };
+        hashes.iter().any(is_same) && hashes.iter().all(may_differ)
     }
 
     /// Returns the hash of user, realm and password (RFC 7616, section 3.4.2), if the user is known to the realm.
@@ -132,6 +149,43 @@ impl core::error::Error for UsersError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_proven_stands_while_its_secret_does() {
+        let of = |algorithm, password| {
+            let ha1 = hash(algorithm, &["alice", "x", password]);
+            format!("alice:x:{ha1}\n")
+        };
+        let plain = "alice::secret\n".to_owned();
+        let [md5, sha] = [Algorithm::Md5, Algorithm::Sha256].map(|algorithm| of(algorithm, "secret"));
+        let other_md5 = of(Algorithm::Md5, "other");
+        let other_sha = of(Algorithm::Sha256, "other");
+        let both = format!("{md5}{sha}");
+        for (was, is, is_kept) in [
+            (&plain, &md5, true),
+            (&plain, &sha, true),
+            (&plain, &both, true),
+            (&both, &plain, true),
+            (&md5, &plain, true),
+            (&md5, &both, true),
+            (&sha, &both, true),
+            (&plain, &format!("{plain}{other_md5}"), true),
+            // It may be the hash that is gone by which the user was known.
+            (&both, &md5, false),
+            (&md5, &sha, false),
+            (&md5, &other_md5, false),
+            (&plain, &other_md5, false),
+            (&plain, &format!("{md5}{other_sha}"), false),
+            (&both, &format!("{md5}{other_sha}"), false),
+            (&md5, &md5.replace(":x:", ":y:"), false),
+            (&plain, &"alice::other".to_owned(), false),
+        ] {
+            let [was_users, is_users] = [was, is].map(|text| text.parse::<Users>().unwrap());
+            let changed: Vec<_> = was_users.changed_in(&is_users, "x").collect();
+            let expected = if is_kept { vec![] } else { vec![("alice", Change::Secret)] };
+            assert_eq!(changed, expected, "{was} to {is}");
+        }
+    }
 
     #[test]
     fn a_line_a_user() {

@@ -111,9 +111,11 @@ impl Proxy {
     }
 
     /// Whether an ACK that would be forwarded may pass. There is no response to it, so no challenge either: the
-    /// request that it belongs to has proven its flow.
+    /// request that it belongs to has proven its flow, whatever became of the secret since.
     pub(super) fn is_proven_ack(&self, now: Duration, request: &Request<'_, '_>) -> bool {
-        self.authenticator.is_none() || self.is_believed(now, request)
+        self.authenticator.is_none()
+            || self.is_believed(now, request)
+            || self.transactions.is_accepted(self.call_key(request))
     }
 
     /// What was proven goes with the flow.
@@ -128,7 +130,7 @@ impl Proxy {
 }
 
 /// What a URI in From or To says, however it is spelled.
-fn name_of(uri: &[u8]) -> Vec<u8> {
+pub(super) fn name_of(uri: &[u8]) -> Vec<u8> {
     let mut name = Vec::with_capacity(64);
     match SipUri::parse(uri) {
         Ok(uri) => uri.write_aor(&mut name),

@@ -1,5 +1,6 @@
 //! Forwarding a request (RFC 3261 section 16.6).
 
+use super::authenticate::name_of;
 use super::names::ViaBranch;
 use super::request::{Outcome, Request, refuse};
 use super::route::{Destination, Route, Target};
@@ -74,6 +75,7 @@ impl Proxy {
         }
         let transaction = Transaction {
             key,
+            call: is_invite.then(|| self.call_key(request)),
             upstream: request.flow,
             upstream_gone: false,
             is_invite,
@@ -256,6 +258,19 @@ impl Proxy {
         found.via.sent_by.port.hash(&mut hasher);
         found.call_id.hash(&mut hasher);
         found.cseq.number.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What an ACK to a 2xx, which is a transaction of its own, has in common with its INVITE (RFC 3261 section 13.2.2.4),
+    /// and who sent both.
+    pub(super) fn call_key(&self, request: &Request<'_, '_>) -> u64 {
+        let mut hasher = self.hasher();
+        let found = &request.found;
+        request.flow.hash(&mut hasher);
+        found.call_id.hash(&mut hasher);
+        found.cseq.number.hash(&mut hasher);
+        found.from.tag().hash(&mut hasher);
+        name_of(found.from.uri).hash(&mut hasher);
         hasher.finish()
     }
 

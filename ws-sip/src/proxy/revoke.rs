@@ -10,12 +10,12 @@ use crate::sip::Unescaped;
 
 impl Proxy {
     /// Puts other users in place of those of the authenticator, if there is one. Who is not among them any more, or has
-    /// another secret, has proven nothing from now on; and the bindings of who is gone end. Those of who has another secret
+    /// another secret, has proven nothing from now on, but for the ACK of an INVITE that was proven before; and the bindings of who is gone end. Those of who has another secret
     /// last until they expire or their flow closes.
     pub fn set_users(&mut self, now: Duration, users: Users) {
         let Some(auth) = &mut self.authenticator else { return };
         let old = auth.replace_users(users);
-        let changed: Vec<(&str, Change)> = old.changed_in(auth.users()).collect();
+        let changed: Vec<(&str, Change)> = old.changed_in(auth.users(), auth.realm()).collect();
         if changed.is_empty() {
             return;
         }

@@ -15,6 +15,8 @@ use std::collections::{BTreeSet, HashMap};
 pub(super) struct Transaction {
     /// What identifies the server transaction; see `Proxy::server_key`.
     pub(super) key: u64,
+    /// What an ACK to a 2xx has in common with the INVITE; see `Proxy::call_key`. Only of an INVITE.
+    pub(super) call: Option<u64>,
     pub(super) upstream: FlowId,
     /// The upstream flow was closed: no response is sent any more.
     pub(super) upstream_gone: bool,
@@ -151,11 +153,12 @@ impl Transaction {
     }
 }
 
-/// All transactions, found by number, by key, by flow and by deadline.
+/// All transactions, found by number, by key, by call, by flow and by deadline.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     entries: HashMap<u64, Entry>,
     keys: HashMap<u64, u64>,
+    calls: BTreeSet<(u64, u64)>,
     flows: BTreeSet<(FlowId, u64)>,
     deadlines: BTreeSet<(Duration, u64)>,
     stored_len: usize,
@@ -188,8 +191,9 @@ impl Transactions {
     /// Whether no table holds anything.
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
-        let tables = [self.entries.len(), self.keys.len(), self.flows.len(), self.deadlines.len()];
-        tables == [0; 4] && self.stored_len + self.retries_len == 0
+        let tables =
+            [self.entries.len(), self.keys.len(), self.calls.len(), self.flows.len(), self.deadlines.len()];
+        tables == [0; 5] && self.stored_len + self.retries_len == 0
     }
 
     /// A number that no transaction had before.
@@ -200,6 +204,13 @@ impl Transactions {
 
     pub(super) fn id_of_key(&self, key: u64) -> Option<u64> {
         self.keys.get(&key).copied()
+    }
+
+    /// Whether an INVITE of this call was answered 2xx and is not over.
+    pub(super) fn is_accepted(&self, call: u64) -> bool {
+        self.calls.range((call, 0)..=(call, u64::MAX)).any(|&(_, id)| {
+            self.get(id).is_some_and(|transaction| matches!(transaction.phase, Phase::Accepted { .. }))
+        })
     }
 
     pub(super) fn get(&self, id: u64) -> Option<&Transaction> {
@@ -222,6 +233,9 @@ impl Transactions {
             self.keys.remove(&transaction.key);
             give_back(&mut self.keys);
         }
+        if let Some(call) = transaction.call {
+            self.calls.remove(&(call, id));
+        }
         self.flows.remove(&(transaction.upstream, id));
         for branch in &transaction.branches {
             self.flows.remove(&(branch.flow, id));
@@ -231,6 +245,9 @@ impl Transactions {
     /// Puts in a new transaction.
     pub(super) fn add(&mut self, id: u64, transaction: Box<Transaction>) {
         self.keys.insert(transaction.key, id);
+        if let Some(call) = transaction.call {
+            self.calls.insert((call, id));
+        }
         self.flows.insert((transaction.upstream, id));
         for branch in &transaction.branches {
             self.flows.insert((branch.flow, id));
