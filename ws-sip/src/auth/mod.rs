@@ -127,22 +127,31 @@ impl Authenticator {
         }
     }
 
-    /// Returns a word that nobody else can write: who sent a request of this Call-ID over `flow` called `name`.
-    pub(crate) fn seal(&self, flow: FlowId, call_id: &[u8], name: &[u8]) -> String {
+    /// Returns a word that nobody else can write: who sent a request of this Call-ID over `flow` called `name`, and has
+    /// proven to be the user `caller`, unless that is empty.
+    pub(crate) fn seal(&self, flow: FlowId, call_id: &[u8], name: &[u8], caller: &[u8]) -> String {
         let mut mac = self.keyed.clone();
         // Longer than what goes into a nonce, so that neither is ever the other.
         mac.update(b"callee of ");
         mac.update(&flow.0.to_be_bytes());
-        mac.update(&call_id.len().to_be_bytes());
-        mac.update(call_id);
-        mac.update(name);
+        for part in [call_id, name, caller] {
+            mac.update(&part.len().to_be_bytes());
+            mac.update(part);
+        }
         let mac: [u8; 20] = mac.finalize().into_bytes().into();
         URL_SAFE_NO_PAD.encode(&mac[..12])
     }
 
     /// Returns whether a word is that [`seal`](Self::seal).
-    pub(crate) fn is_seal(&self, word: &[u8], flow: FlowId, call_id: &[u8], name: &[u8]) -> bool {
-        let seal = self.seal(flow, call_id, name);
+    pub(crate) fn is_seal(
+        &self,
+        word: &[u8],
+        flow: FlowId,
+        call_id: &[u8],
+        name: &[u8],
+        caller: &[u8],
+    ) -> bool {
+        let seal = self.seal(flow, call_id, name, caller);
         let differs = word.iter().zip(seal.as_bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
         word.len() == seal.len() && differs == 0
     }

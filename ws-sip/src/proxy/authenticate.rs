@@ -79,26 +79,44 @@ impl Proxy {
 
     /// Whether a request comes over a flow on which who sends it was proven before.
     fn is_believed(&self, now: Duration, request: &Request<'_, '_>) -> bool {
-        let Some(proven) = self.proven.get(&request.flow).filter(|users| !users.is_empty()) else {
+        if self.proven.get(&request.flow).is_none_or(Vec::is_empty) {
             return false;
-        };
+        }
         let claimed = self.user_in_from(request);
-        proven.iter().any(|user| claimed == Some(user.as_bytes())) || self.is_as_called(now, request)
+        claimed.is_some_and(|user| self.has_proven(request.flow, user)) || self.is_as_called(now, request)
+    }
+
+    fn has_proven(&self, flow: FlowId, user: &[u8]) -> bool {
+        self.proven.get(&flow).is_some_and(|users| users.iter().any(|proven| proven.as_bytes() == user))
     }
 
     /// The user of ours that From names.
     fn user_in_from<'a>(&self, request: &Request<'_, 'a>) -> Option<&'a [u8]> {
-        SipUri::parse(request.found.from.uri).ok().filter(|uri| self.serves(uri.at.host))?.user
+        self.user_in(request.found.from.uri)
+    }
+
+    fn user_in<'a>(&self, uri: &'a [u8]) -> Option<&'a [u8]> {
+        SipUri::parse(uri).ok().filter(|uri| self.serves(uri.at.host))?.user
     }
 
     /// Whether a request in a dialog has in From what the other side wrote into To, and goes to that side: a caller
     /// may have meant another than the one who took the call (RFC 3261 section 12.1.1).
+    ///
+    /// That side is the flow from which it called, or another on which the same user was proven: a GRUU, or a contact
+    /// that came back, leads there.
     fn is_as_called(&self, now: Duration, request: &Request<'_, '_>) -> bool {
         let Some(auth) = &self.authenticator else { return false };
-        request.found.to.tag().is_some()
-            && self.sealed_route(now, request).is_some_and(|(flow, seal)| {
-                auth.is_seal(seal, flow, request.found.call_id, &name_of(request.found.from.uri))
-            })
+        let found = &request.found;
+        if found.to.tag().is_none() {
+            return false;
+        }
+        let Some((flow, seal, route)) = self.sealed_route(now, request) else { return false };
+        let name = name_of(found.from.uri);
+        let is_sealed = |caller: &[u8]| auth.is_seal(seal, flow, found.call_id, &name, caller);
+        let caller = self.user_in(found.to.uri).filter(|caller| is_sealed(caller));
+        let is_caller = |flow| caller.is_some_and(|caller| self.has_proven(flow, caller));
+        (caller.is_some() || is_sealed(b""))
+            && route.targets.iter().all(|target| target.flow == flow || is_caller(target.flow))
     }
 
     /// The parameter of the Record-Route URI that a callee will use: by it the callee is known under the name by
@@ -106,7 +124,10 @@ impl Proxy {
     pub(super) fn callee_param(&self, request: &Request<'_, '_>) -> String {
         self.authenticator.as_ref().map_or_else(String::new, |auth| {
             let name = name_of(request.found.to.uri);
-            format!(";{CALLEE}={}", auth.seal(request.flow, request.found.call_id, &name))
+            // A name that is only lent to who sends this leads to no other flow.
+            let caller = self.user_in_from(request).filter(|user| self.has_proven(request.flow, user));
+            let seal = auth.seal(request.flow, request.found.call_id, &name, caller.unwrap_or_default());
+            format!(";{CALLEE}={seal}")
         })
     }
 

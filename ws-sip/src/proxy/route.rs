@@ -131,20 +131,17 @@ impl Proxy {
         }
     }
 
-    /// The flow that a token of ours sends a request to, and the seal beside the token.
+    /// The flow that a token of ours names, be it open or not, the seal beside the token, and where the request goes.
     pub(super) fn sealed_route<'a>(
         &self,
         now: Duration,
         request: &Request<'_, 'a>,
-    ) -> Option<(FlowId, &'a [u8])> {
+    ) -> Option<(FlowId, &'a [u8], Route)> {
         let routes = self.read_routes(request).ok()?;
         let (flow, seal) = (routes.flow??, routes.seal?);
-        // A GRUU, or a contact that came back, leads elsewhere.
         match self.route(now, request).ok()? {
-            Destination::Forward(route) if route.targets.iter().all(|target| target.flow == flow) => {
-                Some((flow, seal))
-            }
-            _ => None,
+            Destination::Forward(route) => Some((flow, seal, route)),
+            Destination::Own => None,
         }
     }
 

@@ -11,8 +11,16 @@ fn guarded() -> Net {
 }
 
 fn guarded_in(change: impl FnOnce(&mut Config)) -> Net {
+    guarded_by("alice::secret\nbob::hidden", change)
+}
+
+fn guarded_of(users: &str) -> Net {
+    guarded_by(users, |_| {})
+}
+
+fn guarded_by(users: &str, change: impl FnOnce(&mut Config)) -> Net {
     let mut net = Net::with(change);
-    let users = "alice::secret\nbob::hidden".parse().unwrap();
+    let users = users.parse().unwrap();
     net.proxy.set_authenticator(Some(Authenticator::new(users, "example.com", &[9; 32])));
     net
 }
@@ -313,6 +321,40 @@ fn a_callee_answers_to_the_name_it_was_called_by() {
     back.expect(&mut net, 200);
 }
 
+/// A call survives a reconnect of its caller, whatever name it called.
+#[test]
+fn a_callee_finds_a_caller_that_came_back() {
+    for has_gruu in [true, false] {
+        let mut net = guarded();
+        let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+        let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+        assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+        assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+        if has_gruu {
+            alice.gruu = Some(format!("sip:alice@example.com;gr={}", alice.instance));
+        }
+        let (_, mut to_alice) = call(&mut net, &mut alice, &bob, "tel:+358");
+        net.close(alice.flow);
+        alice.flow = net.open();
+        // Not before she is there, and not to another who says so.
+        let bye = bob.request("BYE", "early", &to_alice, "");
+        net.send(bob.flow, bye);
+        bob.expect(&mut net, 407);
+        assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+        let mut elsewhere = to_alice.clone();
+        elsewhere.target.clone_from(&bob.contact);
+        net.send(bob.flow, bob.request("BYE", "elsewhere", &elsewhere, ""));
+        bob.expect(&mut net, 407);
+        for method in ["INFO", "BYE"] {
+            bob.send(&mut net, method, &mut to_alice, "");
+            let request = alice.incoming(&mut net, method);
+            alice.reply(&mut net, &request, "200 OK");
+            bob.expect(&mut net, 200);
+        }
+        net.settle();
+    }
+}
+
 /// What a callee may say to its caller is worth nothing elsewhere, though the caller has seen all of it.
 #[test]
 fn a_caller_takes_no_name_that_it_called() {
@@ -349,7 +391,46 @@ fn a_caller_takes_no_name_that_it_called() {
     net.close(alice.flow);
     (dialog.target, dialog.route) = (bob.contact.clone(), reversed);
     let request = back.request("MESSAGE", "late", &dialog, "x");
-    net.send(back.flow, request.replace("<sip:alice@example.com>;tag", "<sip:carol@example.com>;tag"));
-    back.expect(&mut net, 407);
+    let request = request.replace("<sip:alice@example.com>;tag", "<sip:carol@example.com>;tag");
+    let to = "sip:carol@example.com";
+    for (branch, name) in [("late", to), ("late2", "sip:bob@example.com"), ("late3", "sip:alice@example.com")]
+    {
+        let request = request.replace(&format!("To: <{to}>"), &format!("To: <{name}>"));
+        net.send(back.flow, request.replace("z9hG4bKlate", &format!("z9hG4bK{branch}")));
+        back.expect(&mut net, 407);
+    }
+    net.settle();
+}
+
+/// A name that was only lent leads to nobody else, though a user has it.
+#[test]
+fn a_lent_name_lends_none() {
+    let mut net = guarded_of("alice::secret\nbob::hidden\ncarol::third");
+    let mut alice = Ua::new(&mut net, "alice", Stack::JsSip);
+    let mut bob = Ua::new(&mut net, "bob", Stack::SipJs);
+    let mut carol = Ua::new(&mut net, "carol", Stack::SipJs);
+    assert_eq!(register(&mut net, &mut alice, "secret"), 200);
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    assert_eq!(register(&mut net, &mut carol, "third"), 200);
+    // Bob, who was called carol, asks alice for something: the way back that she gets names her, and leads to him.
+    let (_, mut to_alice) = call(&mut net, &mut alice, &bob, "sip:carol@example.com");
+    bob.send(&mut net, "INVITE", &mut to_alice, SDP);
+    bob.expect(&mut net, 100);
+    let received = alice.incoming(&mut net, "INVITE");
+    alice.reply(&mut net, &received, "486 Busy Here");
+    alice.incoming(&mut net, "ACK");
+    bob.expect(&mut net, 486);
+    // He knows it too, since it stands in the response; it lets nobody write her name to carol herself.
+    net.close(bob.flow);
+    bob.flow = net.open();
+    assert_eq!(register(&mut net, &mut bob, "hidden"), 200);
+    let mut forged = alice.dialog_of(&received);
+    assert!(forged.route[1].contains(";callee="));
+    forged.route.remove(0);
+    forged.target.clone_from(&carol.contact);
+    let request = bob.request("MESSAGE", "forged", &forged, "x");
+    assert!(request.contains("From: \"alice\" <sip:alice@") && request.contains("To: <sip:carol@"));
+    net.send(bob.flow, request);
+    bob.expect(&mut net, 407);
     net.settle();
 }
