@@ -63,6 +63,10 @@ impl Transport for ClientStream {
         either!(self, stream => Transport::try_flush(stream))
     }
 
+    fn passed_on(&self) -> usize {
+        either!(self, stream => Transport::passed_on(stream))
+    }
+
     fn wait(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Interest> {
         either!(self, stream => Transport::wait(stream, interest, timeout))
     }

@@ -41,6 +41,8 @@ struct Tls {
     /// decrypted.
     held: Vec<u8>,
     held_at: usize,
+    /// How many bytes the stream took, modulo 2^n.
+    passed_on: usize,
 }
 
 thread_local! {
@@ -88,7 +90,10 @@ impl<S: Transport> TlsStream<S> {
 
     fn open(stream: S, tls: Connection, timeout: Option<Duration>) -> io::Result<Self> {
         stream.prepare()?;
-        let open = Self { stream, tls: Mutex::new(Tls { connection: tls, held: Vec::new(), held_at: 0 }) };
+        let open = Self {
+            stream,
+            tls: Mutex::new(Tls { connection: tls, held: Vec::new(), held_at: 0, passed_on: 0 }),
+        };
         open.handshake(timeout)?;
         Ok(open)
     }
@@ -198,7 +203,7 @@ impl<S: Transport> TlsStream<S> {
         while has_room && tls.connection.wants_write() {
             match tls.connection.write_tls(&mut Sink(&self.stream)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(n) => tls.passed_on = tls.passed_on.wrapping_add(n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => has_room = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -244,6 +249,10 @@ impl<S: Transport> Transport for TlsStream<S> {
 
     fn try_flush(&self) -> io::Result<bool> {
         self.flush(&mut self.lock())
+    }
+
+    fn passed_on(&self) -> usize {
+        self.lock().passed_on.wrapping_add(self.stream.passed_on())
     }
 
     fn wait(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Interest> {

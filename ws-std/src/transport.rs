@@ -32,7 +32,8 @@ pub trait Transport {
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Writes what can be taken without waiting. A stream that cannot do that may wait. What is taken may be kept until
-    /// [`try_flush`](Self::try_flush), which is always called behind this.
+    /// [`try_flush`](Self::try_flush), which is always called behind this; while anything is kept, nothing more is taken:
+    /// that more is taken proves that what was kept has left, and the time for that starts anew.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing could be taken now; others mean that it broke.
@@ -45,6 +46,13 @@ pub trait Transport {
     /// The stream's own: it broke.
     fn try_flush(&self) -> io::Result<bool> {
         Ok(true)
+    }
+
+    /// Counts what left of what was kept: another number than before whenever some did. What is kept has to leave within
+    /// [`send_timeout`](ws_core::Config::send_timeout), which starts anew with each step that is told here. None is by
+    /// default: then all of it has to.
+    fn passed_on(&self) -> usize {
+        0
     }
 
     /// Waits until something of `interest` is possible without waiting, or `timeout` passed (`None`: no limit),

@@ -1,7 +1,7 @@
 //! TLS over streams that are more than a socket: what they keep leaves, and what they bring is read when they break.
 #![cfg(all(feature = "tls", unix))]
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -23,11 +23,18 @@ struct Below {
     kept: Option<Mutex<Vec<u8>>>,
     /// Writes fail from now on.
     is_broken: AtomicBool,
+    /// How much it takes yet.
+    room: AtomicUsize,
 }
 
 impl Below {
     fn new(socket: TcpStream, keeps: bool) -> Self {
-        Self { socket, kept: keeps.then(Mutex::default), is_broken: AtomicBool::new(false) }
+        Self {
+            socket,
+            kept: keeps.then(Mutex::default),
+            is_broken: AtomicBool::new(false),
+            room: AtomicUsize::new(usize::MAX),
+        }
     }
 }
 
@@ -49,7 +56,15 @@ impl Transport for Below {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         match &self.kept {
-            None => self.socket.try_write(bytes),
+            None => {
+                let room = self.room.load(Ordering::Relaxed);
+                if room == 0 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let n = self.socket.try_write(&bytes[..bytes.len().min(room)])?;
+                self.room.store(room - n, Ordering::Relaxed);
+                Ok(n)
+            }
             Some(_) if !self.try_flush()? => Err(io::ErrorKind::WouldBlock.into()),
             Some(kept) => {
                 kept.lock().unwrap().extend_from_slice(bytes);
@@ -151,6 +166,26 @@ fn what_arrived_is_read_although_a_write_failed() {
         assert_eq!(client.read().unwrap(), Some(message), "{len} bytes");
         assert!(client.read().is_err_and(|error| is_lost(&error)));
     }
+}
+
+#[test]
+fn each_piece_of_a_record_that_leaves_is_told() {
+    let (_server, client) = pair(false);
+    let stream = client.get_ref();
+    let set_room = |room| stream.get_ref().room.store(room, Ordering::Relaxed);
+    let mut told = vec![stream.passed_on()];
+    set_room(10);
+    assert_eq!(stream.try_write(b"hello").unwrap(), 5);
+    told.push(stream.passed_on());
+    assert!(!stream.try_flush().unwrap());
+    assert_eq!(stream.passed_on(), told[1], "nothing left");
+    set_room(1);
+    assert!(!stream.try_flush().unwrap());
+    told.push(stream.passed_on());
+    set_room(usize::MAX);
+    assert!(stream.try_flush().unwrap());
+    told.push(stream.passed_on());
+    assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
 }
 
 /// A peer that never says anything.

@@ -69,6 +69,10 @@ impl<S: Transport> Transport for Tap<S> {
         self.note(self.stream.try_flush())
     }
 
+    fn passed_on(&self) -> usize {
+        self.stream.passed_on()
+    }
+
     fn wait(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<Interest> {
         self.note(self.stream.wait(interest, timeout))
     }

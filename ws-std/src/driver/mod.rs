@@ -16,6 +16,7 @@ mod opening;
 mod read;
 mod write;
 
+use core::mem;
 use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -56,6 +57,8 @@ struct State {
     blocked: bool,
     /// The transport keeps some of what it took, until then at most.
     kept_until: Option<Instant>,
+    /// What it told last of what left.
+    passed_on: usize,
     /// Nothing is left to do but to see that leave.
     leaving: bool,
     /// Writing failed: what arrived before is still taken in, then the connection ends.
@@ -88,6 +91,7 @@ impl<S: Transport> Driver<S> {
             end: outcome,
             blocked: false,
             kept_until: None,
+            passed_on: stream.passed_on(),
             leaving: false,
             broken: false,
             cause: None,
@@ -97,7 +101,7 @@ impl<S: Transport> Driver<S> {
         };
         // Who had the stream before may have left something in it.
         if state.end.is_none() {
-            state.handle_kept(stream.try_flush());
+            state.handle_kept(stream.try_flush(), stream.passed_on());
         }
         Self { stream, delivery, state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -218,7 +222,7 @@ impl<S: Transport> Driver<S> {
             Ok(_) => Ok(false),
             Err(error) => Err(error),
         };
-        state.handle_kept(result);
+        state.handle_kept(result, self.stream.passed_on());
     }
 
     /// Ends the connection because what the transport keeps does not leave. To the engine it left, so its own deadline
@@ -312,11 +316,14 @@ impl State {
     }
 
     /// Takes in whether the transport keeps nothing of what it took. What it keeps has to leave within `send_timeout`, as
-    /// what it takes.
-    fn handle_kept(&mut self, result: io::Result<bool>) {
+    /// what it takes; anew from when some of it left, where the transport tells, or took more, which it does only when
+    /// all it kept had left.
+    fn handle_kept(&mut self, result: io::Result<bool>, passed_on: usize) {
+        // The end waits no longer for a peer that takes its time.
+        let renewed = mem::replace(&mut self.passed_on, passed_on) != passed_on && !self.leaving;
         match result {
             Ok(true) => self.kept_until = None,
-            Ok(false) if self.kept_until.is_none() => {
+            Ok(false) if self.kept_until.is_none() || renewed => {
                 let timeout = self.endpoint.config().send_timeout.unwrap_or(Duration::MAX);
                 self.kept_until = Some(self.now + timeout);
             }

@@ -122,9 +122,10 @@ impl<S: Transport> Driver<S> {
         state.writing = true;
         drop(state);
         let result = self.stream.try_flush();
+        let passed_on = self.stream.passed_on();
         let mut state = self.lock();
         state.writing = false;
-        state.handle_kept(result);
+        state.handle_kept(result, passed_on);
         self.notify(&state);
         state
     }
@@ -136,10 +137,15 @@ impl<S: Transport> Driver<S> {
         drop(state);
         let result = self.stream.try_write(output.pending());
         let kept = self.stream.try_flush();
+        let passed_on = self.stream.passed_on();
         let mut state = self.lock();
         state.writing = false;
         state.output = output;
-        state.handle_kept(kept);
+        if matches!(result, Ok(1..)) && !state.leaving {
+            // What it kept before has left.
+            state.kept_until = None;
+        }
+        state.handle_kept(kept, passed_on);
         let taken = state.handle_written(result);
         if state.end.is_some() || state.broken {
             // It can go nowhere any more.
