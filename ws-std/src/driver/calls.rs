@@ -141,7 +141,7 @@ impl<S: Transport> Driver<S> {
             }
             if state.is_due() || (state.broken && state.input.is_some()) {
                 state = self.catch_up_if_free(state);
-                self.expire(&mut state);
+                state = self.expire(state);
                 continue;
             }
             let free = if state.has_room() { state.input.take() } else { None };

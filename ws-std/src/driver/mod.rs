@@ -184,34 +184,66 @@ impl<S: Transport> Driver<S> {
     }
 
     /// Acts on the deadlines that passed.
-    fn expire(&self, state: &mut State) {
+    fn expire<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
+        let now = state.now;
         if state.is_kept_too_long() {
             if !state.writing {
-                self.flush_late(state);
+                self.flush_late(&mut state);
             }
             if state.broken {
                 // It will not leave any more. Who reads ends the connection.
                 state.kept_until = None;
-                return;
+                return state;
             }
             if !state.is_kept_too_long() {
-                self.settle(state);
+                self.settle(&mut state);
             } else if state.leaving {
                 // The end was reached before that.
                 state.kept_until = None;
-                self.settle(state);
+                self.settle(&mut state);
             } else {
-                self.give_up_sending(state);
+                self.give_up_sending(&mut state);
             }
         }
-        if state.endpoint.poll_timeout().is_some_and(|at| at <= state.now) {
-            state.endpoint.handle_timeout(state.now);
+        let was_broken = state.broken;
+        if state.is_timed_out(now) {
+            state = self.write_late(state);
+        }
+        // What came due during that write is judged when what arrived by then was taken in.
+        if state.is_timed_out(now) {
+            state.endpoint.handle_timeout(now);
             if state.endpoint.is_closed() {
                 // The time for all that was to leave is over.
                 state.kept_until = None;
             }
-            self.settle(state);
+            self.settle(&mut state);
+            if state.broken && !was_broken && state.end == Some(Outcome::TimedOut(Deadline::Send)) {
+                // That it failed was found out before it was given up.
+                state.end = Some(Outcome::TransportLost);
+            }
         }
+        state
+    }
+
+    /// Has the transport take some of what waits, if it has room now, as [`flush_late`](Self::flush_late) does with what it
+    /// keeps.
+    fn write_late<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
+        if state.broken || state.endpoint.is_closed() || !state.queue_due() {
+            return state;
+        }
+        match self.stream.wait(Interest::WRITE, Some(Duration::ZERO)) {
+            Ok(ready) if ready.write => {
+                (state, _) = self.write_once(state);
+                if state.broken {
+                    // Wakes the one that reads; what arrived is still read, then the end of the stream.
+                    self.stream.shutdown();
+                }
+                self.settle(&mut state);
+            }
+            Ok(_) => {}
+            Err(error) => self.lose(&mut state, Some(error)),
+        }
+        state
     }
 
     /// Has the transport pass on what it keeps, if it has room now: if we are late, it need not be. Where we waited for
@@ -296,6 +328,11 @@ impl State {
 
     fn is_kept_too_long(&self) -> bool {
         self.kept_until.is_some_and(|at| at <= self.now)
+    }
+
+    /// Whether one of the engine's deadlines passed by `now`.
+    fn is_timed_out(&self, now: Instant) -> bool {
+        self.endpoint.poll_timeout().is_some_and(|at| at <= now)
     }
 
     /// Whether a deadline passed.

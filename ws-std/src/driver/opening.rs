@@ -21,7 +21,7 @@ impl<S: Transport> Driver<S> {
     /// Answers the request that waits, unless its deadline passed.
     pub(crate) fn answer(&self, answer: Answer) -> Result<(), AnswerError> {
         let mut state = self.lock_now();
-        self.expire(&mut state);
+        state = self.expire(state);
         let now = state.now;
         match answer {
             Answer::Accept(accept) => state.endpoint.accept(&accept),

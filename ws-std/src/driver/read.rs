@@ -85,7 +85,7 @@ impl<S: Transport> Driver<S> {
         loop {
             if state.is_due() || state.broken {
                 state = self.catch_up(state, &mut input);
-                self.expire(&mut state);
+                state = self.expire(state);
             }
             if let Some(event) = state.inbox.pop() {
                 self.put_back_input(&mut state, input);

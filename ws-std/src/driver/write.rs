@@ -75,7 +75,7 @@ impl<S: Transport> Driver<S> {
     fn write<'a>(&'a self, mut state: Guard<'a>, scratch: &mut Vec<u8>) -> (Guard<'a>, Progress) {
         if state.is_due() {
             state = self.catch_up_if_free(state);
-            self.expire(&mut state);
+            state = self.expire(state);
         }
         if state.broken {
             state = self.handle_broken(state);
@@ -131,7 +131,7 @@ impl<S: Transport> Driver<S> {
     }
 
     /// Writes what is pending, without the lock; returns whether anything was taken. Nobody else writes.
-    fn write_once<'a>(&'a self, mut state: Guard<'a>) -> (Guard<'a>, bool) {
+    pub(super) fn write_once<'a>(&'a self, mut state: Guard<'a>) -> (Guard<'a>, bool) {
         let output = mem::take(&mut state.output);
         state.writing = true;
         drop(state);
@@ -213,7 +213,7 @@ impl<S: Transport> Driver<S> {
     fn look<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
         if state.is_due() || state.now - state.looked >= LOOK {
             state = self.catch_up_if_free(state);
-            self.expire(&mut state);
+            state = self.expire(state);
         }
         state
     }
