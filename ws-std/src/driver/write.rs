@@ -123,7 +123,7 @@ impl<S: Transport> Driver<S> {
         drop(state);
         let result = self.stream.try_flush();
         let passed_on = self.stream.passed_on();
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         state.writing = false;
         state.handle_kept(result, passed_on);
         self.notify(&state);
@@ -138,7 +138,7 @@ impl<S: Transport> Driver<S> {
         let result = self.stream.try_write(output.pending());
         let kept = self.stream.try_flush();
         let passed_on = self.stream.passed_on();
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         state.writing = false;
         state.output = output;
         if matches!(result, Ok(1..)) && !state.leaving {
