@@ -107,15 +107,15 @@ pub struct Blocking<T>(Mutex<Flushed<T>>);
 #[derive(Debug)]
 struct Flushed<T> {
     stream: T,
-    /// It took something, and was not flushed since.
+    /// It took something, as far as is known, and was not flushed since.
     is_due: bool,
 }
 
 impl<T: Read + Write> Blocking<T> {
-    /// Wraps a stream.
+    /// Wraps a stream. What it took before is flushed first.
     #[must_use]
     pub const fn new(stream: T) -> Self {
-        Self(Mutex::new(Flushed { stream, is_due: false }))
+        Self(Mutex::new(Flushed { stream, is_due: true }))
     }
 
     /// Returns the stream.

@@ -12,9 +12,9 @@ use ws_std::{Blocking, Error, Parts, Transport, WebSocket};
 struct Hesitant {
     kept: Vec<u8>,
     passed_on: Vec<u8>,
-    /// How a flush fails, the last of these first; then each succeeds.
+    /// How a flush of something fails, the last of these first; then each succeeds.
     answers: Vec<ErrorKind>,
-    /// No flush succeeds.
+    /// None succeeds.
     is_stuck: bool,
 }
 
@@ -32,6 +32,9 @@ impl Write for Hesitant {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.kept.is_empty() {
+            return Ok(());
+        }
         if let Some(answer) = self.answers.pop() {
             return Err(answer.into());
         }
@@ -66,6 +69,18 @@ fn what_a_write_took_is_sent_once_however_long_the_flush_takes() {
         ws.send_text("world").unwrap();
         let stream = ws.into_parts().stream.into_inner();
         assert_eq!(stream.passed_on.escape_ascii().to_string(), r"\x81\x05hello\x81\x05world");
+        assert_eq!(stream.answers, [], "each is asked for");
+    }
+}
+
+#[test]
+fn what_the_stream_kept_before_it_was_wrapped_leaves_without_a_write() {
+    for answers in [vec![], vec![ErrorKind::TimedOut, ErrorKind::WouldBlock]] {
+        let stream = Hesitant { kept: b"before".to_vec(), ..answering(answers) };
+        let mut ws = server(stream, Config::default());
+        ws.flush().unwrap();
+        let stream = ws.into_parts().stream.into_inner();
+        assert_eq!(stream.passed_on, b"before");
         assert_eq!(stream.answers, [], "each is asked for");
     }
 }
