@@ -2,12 +2,14 @@
 
 mod common;
 
+use core::cell::Cell;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::{open, run};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -125,10 +127,8 @@ fn what_leaves_part_by_part_has_the_time_anew_with_each() {
 /// From when the last part left: by then the time of the first one was up.
 #[test]
 fn what_leaves_no_more_has_the_time_from_there() {
-    const LONG: Duration = Duration::from_secs(1);
     run(async {
-        let mut config = Config::default();
-        config.send_timeout = Some(LONG);
+        let config = with_send_timeout(LONG);
         let is_stuck = Arc::new(AtomicBool::new(true));
         let stream = Keeping { flushes: 2, time: LONG + SHORT, is_stuck: Arc::clone(&is_stuck) };
         let mut ws = open(stream, Role::Server, &config);
@@ -196,5 +196,132 @@ fn a_stream_that_has_no_room_is_not_asked_again_when_time_is_up() {
         is_late.store(true, Ordering::Relaxed);
         assert_stuck(ws.flush().await);
         assert_eq!(ws.get_ref().taken, 1);
+    });
+}
+
+/// Keeps up to `CAPACITY` bytes, as rustls does: what was full when it was asked takes nothing, though some leaves then.
+#[derive(Debug, Default)]
+struct Sieve {
+    kept: usize,
+    /// How much leaves at each poll. It never wakes anybody for that.
+    leaves: Cell<usize>,
+    waker: Option<Waker>,
+}
+
+impl Sieve {
+    const CAPACITY: usize = 1000;
+
+    fn pass_on(&mut self) {
+        self.kept -= self.leaves.get().min(self.kept);
+    }
+}
+
+impl AsyncRead for Sieve {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Sieve {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.kept == Self::CAPACITY {
+            self.waker = Some(cx.waker().clone());
+            self.pass_on();
+            return Poll::Pending;
+        }
+        let n = buf.len().min(Self::CAPACITY - self.kept);
+        self.kept += n;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pass_on();
+        if self.kept == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Of a deadline that no machine misses by being slow.
+const LONG: Duration = Duration::from_secs(1);
+
+fn with_send_timeout(timeout: Duration) -> Config {
+    let mut config = Config::default();
+    config.send_timeout = Some(timeout);
+    config
+}
+
+/// Sends all the time, for longer than twice the deadline.
+async fn send_busily<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocket<S>) -> Result<(), Error> {
+    let start = Instant::now();
+    while start.elapsed() < 2 * LONG + 5 * SHORT {
+        ws.send_binary(&[0; 100]).await?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_leaves_only_when_it_is_polled_leaves() {
+    run(async {
+        let stream = Sieve { leaves: Cell::new(40), ..Sieve::default() };
+        let mut ws = open(stream, Role::Server, &with_send_timeout(LONG));
+        send_busily(&mut ws).await.unwrap();
+        assert!(ws.output_len() > 0, "it was full");
+    });
+}
+
+#[test]
+fn what_is_full_and_does_not_leave_ends_a_busy_sender() {
+    run(async {
+        let mut ws = open(Sieve::default(), Role::Server, &with_send_timeout(SHORT));
+        assert_stuck(send_busily(&mut ws).await);
+    });
+}
+
+/// One call of the waker is one proof of room, though the stream at first takes nothing.
+#[test]
+fn a_stream_that_woke_us_is_asked_twice() {
+    run(async {
+        let mut ws = open(Sieve::default(), Role::Server, &with_send_timeout(SHORT));
+        ws.send_binary(&[0; 2 * Sieve::CAPACITY]).await.unwrap();
+        std::thread::sleep(2 * SHORT);
+        ws.get_ref().leaves.set(Sieve::CAPACITY);
+        ws.get_ref().waker.as_ref().unwrap().wake_by_ref();
+        ws.flush().await.unwrap();
+    });
+}
+
+/// Never full and never empty. It has much room, and wakes for that, only when it is left alone.
+struct Hovering(smol::Timer);
+
+impl AsyncRead for Hovering {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Hovering {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.set_after(SHORT);
+        Pin::new(&mut self.0).poll(cx).map(|_| Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn what_has_room_only_when_it_is_left_alone_is_left_alone() {
+    run(async {
+        let mut ws = open(Hovering(smol::Timer::never()), Role::Server, &with_send_timeout(LONG));
+        send_busily(&mut ws).await.unwrap();
     });
 }

@@ -1,3 +1,4 @@
+use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +13,20 @@ use super::Driver;
 /// no room.
 ///
 /// How much it keeps only the stream knows. But it wakes who waits for it when it can go on, so when something left: it is
-/// polled with a waker of its own, which remembers that it was called.
+/// polled with a waker of its own, which remembers that it was called. It also tells by taking something after it took
+/// nothing; what it takes else says nothing, since it may keep any amount.
+///
+/// Each poll may move a little, so a stream that is polled at each send is not always found to have room by whoever wakes us,
+/// nor to be full by us. So once half the time is up without a sign it is left alone until it wakes us.
 #[derive(Default)]
 pub(super) struct Behind {
     /// When something of what it keeps left last, or when it was found to keep something.
     kept_since: Option<Instant>,
+    /// It took nothing when it was asked last.
+    refused: bool,
+    /// It woke us, and is asked again if it takes nothing at first: rustls tells so of a buffer that was full before it
+    /// passed some of that on.
+    ask_again: bool,
     room: Arc<Room>,
 }
 
@@ -26,15 +36,14 @@ struct Room {
     task: Mutex<Option<Waker>>,
 }
 
-impl Behind {
-    /// Returns the waker to poll the stream with, which wakes the task of `cx`.
-    fn waker(&self, cx: &Context<'_>) -> Waker {
-        let task = &mut *self.room.task.lock().unwrap_or_else(PoisonError::into_inner);
+impl Room {
+    /// Wakes the task of `cx` from here on.
+    fn enter(&self, cx: &Context<'_>) {
+        let task = &mut *self.task.lock().unwrap_or_else(PoisonError::into_inner);
         match task {
             Some(task) => task.clone_from(cx.waker()),
             None => *task = Some(cx.waker().clone()),
         }
-        Waker::from(Arc::clone(&self.room))
     }
 }
 
@@ -57,6 +66,31 @@ impl<S> Driver<S> {
     /// Returns when what the stream keeps has to have left: within `send_timeout`, as all else.
     pub(super) fn kept_until(&self) -> Option<Instant> {
         Some(self.behind.as_ref()?.kept_since? + self.endpoint.config().send_timeout?)
+    }
+
+    /// Returns whether to wait for the stream to wake us.
+    fn is_left_alone(&self) -> bool {
+        let half = self.endpoint.config().send_timeout.unwrap_or_default() / 2;
+        let since = self.behind.as_ref().and_then(|behind| behind.kept_since);
+        since.is_some_and(|since| since + half <= self.now)
+    }
+
+    /// The stream took something.
+    #[inline]
+    pub(super) fn handle_taken(&mut self) {
+        if let Some(behind) = &mut self.behind
+            && mem::take(&mut behind.refused)
+        {
+            behind.kept_since = behind.kept_since.map(|_| self.now);
+        }
+    }
+
+    /// The stream took nothing. Returns whether to ask it again at once.
+    #[cold]
+    pub(super) fn handle_refused(&mut self) -> bool {
+        let Some(behind) = &mut self.behind else { return false };
+        behind.refused = true;
+        mem::take(&mut behind.ask_again)
     }
 
     /// Returns the earliest deadline.
@@ -96,8 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     #[cold]
     pub(super) fn catch_up(&mut self, cx: &Context<'_>) {
         let Some(behind) = &mut self.behind else { return };
+        // Before it is looked at whether the other task was woken.
+        behind.room.enter(cx);
         if behind.room.is_found.swap(false, Ordering::AcqRel) {
             behind.kept_since = behind.kept_since.map(|_| self.now);
+            behind.ask_again = true;
         } else if self.kept_until().is_some_and(|at| at <= self.now) {
             // At the end it is no longer waited for, and the end is what it is.
             if !self.endpoint.is_closed() {
@@ -107,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.due = true;
             }
             return;
-        } else if self.is_late() {
+        } else if self.is_late() || self.is_left_alone() {
             return;
         }
         self.write_behind(cx);
@@ -115,8 +152,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn write_behind(&mut self, cx: &Context<'_>) {
         let Some(behind) = &self.behind else { return };
-        let waker = behind.waker(cx);
+        behind.room.enter(cx);
+        let waker = Waker::from(Arc::clone(&behind.room));
         self.write_all(&mut Context::from_waker(&waker));
+        if let Some(behind) = &mut self.behind {
+            behind.ask_again = false;
+        }
         if (self.out.is_empty() && !self.unflushed) || self.is_shutting_down {
             self.behind = None;
         }

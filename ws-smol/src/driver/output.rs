@@ -84,12 +84,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.unflushed = true;
                     self.room = true;
+                    self.handle_taken();
                     let n = n.min(self.out.pending().len());
                     self.endpoint.handle_transmitted(self.now, n, &mut self.out);
                 }
                 Poll::Pending => {
                     self.endpoint.handle_transmitted(self.now, 0, &mut self.out);
-                    return self.fall_behind(cx, false);
+                    if !self.handle_refused() {
+                        return self.fall_behind(cx, false);
+                    }
                 }
                 Poll::Ready(Ok(_)) => return self.break_writing(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
