@@ -11,8 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::{open, run};
+use common::{frame, open, run};
 use futures_io::{AsyncRead, AsyncWrite};
+use ws_core::frame::Opcode;
 use ws_core::{Config, Deadline, Outcome, Role};
 use ws_smol::{Error, WebSocket};
 
@@ -323,5 +324,55 @@ fn what_has_room_only_when_it_is_left_alone_is_left_alone() {
     run(async {
         let mut ws = open(Hovering(smol::Timer::never()), Role::Server, &with_send_timeout(LONG));
         send_busily(&mut ws).await.unwrap();
+    });
+}
+
+/// Takes all and passes nothing on; what it brings is there from the start.
+#[derive(Debug)]
+struct Deaf(Vec<u8>);
+
+impl AsyncRead for Deaf {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let bytes = core::mem::take(&mut self.0);
+        buf[..bytes.len()].copy_from_slice(&bytes);
+        if bytes.is_empty() { Poll::Pending } else { Poll::Ready(Ok(bytes.len())) }
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn what_came_in_time_is_read_first() {
+    let two = [frame(Opcode::Text, true, b"one"), frame(Opcode::Text, true, b"two")].concat();
+    // In the stream.
+    run(async {
+        let mut ws = open(Deaf(two.clone()), Role::Server, &with_send_timeout(LONG));
+        ws.send_text("hello").await.unwrap();
+        std::thread::sleep(LONG + SHORT);
+        assert_eq!(ws.read().await.unwrap(), Some("one".into()));
+        assert_eq!(ws.read().await.unwrap(), Some("two".into()));
+        assert_stuck(ws.read().await);
+    });
+    // One is here already, and the application does else than to read.
+    run(async {
+        let mut ws = open(Deaf(two), Role::Server, &with_send_timeout(LONG));
+        assert_eq!(ws.read().await.unwrap(), Some("one".into()));
+        ws.send_text("hello").await.unwrap();
+        std::thread::sleep(LONG + SHORT);
+        assert_stuck(ws.flush().await);
+        assert_eq!(ws.read().await.unwrap(), Some("two".into()));
+        assert_stuck(ws.read().await);
     });
 }

@@ -68,6 +68,24 @@ impl<S> Driver<S> {
         Some(self.behind.as_ref()?.kept_since? + self.endpoint.config().send_timeout?)
     }
 
+    /// Returns whether nothing of what the stream keeps left in time. At the end it is no longer waited for, and the end is
+    /// what it is.
+    #[inline]
+    pub(super) fn is_kept_too_long(&self) -> bool {
+        self.behind.is_some()
+            && self.kept_until().is_some_and(|at| at <= self.now)
+            && !self.endpoint.is_closed()
+    }
+
+    /// Gives the connection up because what the stream keeps does not leave.
+    #[cold]
+    pub(super) fn give_up_sending(&mut self) {
+        self.behind = None;
+        self.is_stuck = true;
+        self.endpoint.abort();
+        self.due = true;
+    }
+
     /// Returns whether to wait for the stream to wake us.
     fn is_left_alone(&self) -> bool {
         let half = self.endpoint.config().send_timeout.unwrap_or_default() / 2;
@@ -126,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Writes to a stream that is behind. Once time is up it is tried no more, unless it said that it has room: if we are
-    /// late, it need not be. Gives the connection up when nothing of what the stream keeps left in time.
+    /// late, it need not be.
     #[cold]
     pub(super) fn catch_up(&mut self, cx: &Context<'_>) {
         let Some(behind) = &mut self.behind else { return };
@@ -135,15 +153,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if behind.room.is_found.swap(false, Ordering::AcqRel) {
             behind.kept_since = behind.kept_since.map(|_| self.now);
             behind.ask_again = true;
-        } else if self.kept_until().is_some_and(|at| at <= self.now) {
-            // At the end it is no longer waited for, and the end is what it is.
-            if !self.endpoint.is_closed() {
-                self.behind = None;
-                self.is_stuck = true;
-                self.endpoint.abort();
-                self.due = true;
-            }
-            return;
         } else if self.is_late() || self.is_left_alone() {
             return;
         }

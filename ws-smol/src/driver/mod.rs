@@ -233,7 +233,7 @@ impl<S> Driver<S> {
     /// Returns whether a deadline passed.
     #[inline]
     pub(crate) fn is_late(&self) -> bool {
-        self.endpoint.poll_timeout().is_some_and(|at| at <= self.now)
+        self.endpoint.poll_timeout().is_some_and(|at| at <= self.now) || self.is_kept_too_long()
     }
 
     /// Acts on deadlines that passed, and returns whether there were any. What arrived in time is to be taken in before:
@@ -244,6 +244,9 @@ impl<S> Driver<S> {
         if late {
             self.endpoint.handle_timeout(self.now);
             self.due = true;
+            if self.is_kept_too_long() {
+                self.give_up_sending();
+            }
         }
         late
     }
