@@ -14,7 +14,7 @@ use std::time::Instant;
 use common::{frame, open, run};
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_core::frame::Opcode;
-use ws_core::{Config, Deadline, Outcome, Role};
+use ws_core::{Config, Deadline, Outcome, Role, Side, StatusCode};
 use ws_smol::{Error, WebSocket};
 
 const SHORT: Duration = Duration::from_millis(30);
@@ -375,4 +375,25 @@ fn what_came_in_time_is_read_first() {
         assert_eq!(ws.read().await.unwrap(), Some("two".into()));
         assert_stuck(ws.read().await);
     });
+}
+
+/// Whether the last frame leaves or not.
+#[test]
+fn what_ended_the_connection_before_stands() {
+    let end = |role, input: &[u8], idle| {
+        let mut config = with_send_timeout(SHORT);
+        config.idle_timeout = idle;
+        config.close_timeout = Duration::from_secs(60);
+        let mut ws = open(Deaf(input.to_vec()), role, &config);
+        run(async {
+            drop(ws.read().await);
+            ws.outcome().cloned().unwrap()
+        })
+    };
+    let nonsense = end(Role::Server, &[0xff; 6], None);
+    assert!(matches!(nonsense, Outcome::Failed(_)), "{nonsense}");
+    assert_eq!(end(Role::Server, b"", Some(SHORT)), Outcome::TimedOut(Deadline::Idle));
+    // As a client that waits for the server to end the stream.
+    let clean = Outcome::Clean { initiator: Side::Peer, code: Some(StatusCode::NORMAL) };
+    assert_eq!(end(Role::Client, b"\x88\x02\x03\xe8", None), clean);
 }

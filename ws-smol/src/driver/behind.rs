@@ -121,7 +121,11 @@ impl<S> Driver<S> {
 
     /// Returns what the connection ends in for the application: the engine knows nothing of what the stream keeps.
     pub(super) fn outcome_of(&self, outcome: Outcome) -> Outcome {
-        if self.is_stuck { Outcome::TimedOut(Deadline::Send) } else { outcome }
+        match outcome {
+            // What had come to a verdict before ends so.
+            Outcome::Aborted if self.is_stuck => Outcome::TimedOut(Deadline::Send),
+            outcome => outcome,
+        }
     }
 }
 
