@@ -397,3 +397,51 @@ fn what_ended_the_connection_before_stands() {
     let clean = Outcome::Clean { initiator: Side::Peer, code: Some(StatusCode::NORMAL) };
     assert_eq!(end(Role::Client, b"\x88\x02\x03\xe8", None), clean);
 }
+
+/// Takes all or nothing, and says nothing of that.
+#[derive(Debug, Default)]
+struct Valve {
+    is_open: Cell<bool>,
+    taken: Vec<u8>,
+}
+
+impl AsyncRead for Valve {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Valve {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.is_open.get() {
+            return Poll::Pending;
+        }
+        self.taken.extend(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Which drops what the stream would not take.
+#[test]
+fn what_waits_is_tried_before_another_deadline_is_acted_on() {
+    run(async {
+        let mut config = with_send_timeout(Duration::from_secs(60));
+        config.idle_timeout = Some(SHORT);
+        config.close_timeout = SHORT;
+        let mut ws = open(Valve::default(), Role::Server, &config);
+        ws.send_text("hello").await.unwrap();
+        std::thread::sleep(2 * SHORT);
+        ws.get_ref().is_open.set(true);
+        let error = ws.flush().await.unwrap_err();
+        assert_eq!(error.outcome(), Some(&Outcome::TimedOut(Deadline::Idle)), "{error}");
+        assert_eq!(ws.get_ref().taken, b"\x81\x05hello\x88\x06\x03\xe9idle");
+    });
+}

@@ -22,8 +22,8 @@ use super::Driver;
 pub(super) struct Behind {
     /// When something of what it keeps left last, or when it was found to keep something.
     kept_since: Option<Instant>,
-    /// It took nothing when it was asked last.
-    refused: bool,
+    /// It takes nothing since then. The engine's deadline for that is as old.
+    refused_since: Option<Instant>,
     /// It woke us, and is asked again if it takes nothing at first: rustls tells so of a buffer that was full before it
     /// passed some of that on.
     ask_again: bool,
@@ -86,6 +86,15 @@ impl<S> Driver<S> {
         self.due = true;
     }
 
+    /// Returns whether the time is up for the stream to take something, or to let it leave. Other deadlines hold nothing back.
+    fn is_time_up(&self) -> bool {
+        let (Some(behind), Some(timeout)) = (&self.behind, self.endpoint.config().send_timeout) else {
+            return false;
+        };
+        let since = [behind.kept_since, behind.refused_since];
+        since.into_iter().flatten().any(|since| since + timeout <= self.now)
+    }
+
     /// Returns whether to wait for the stream to wake us.
     fn is_left_alone(&self) -> bool {
         let half = self.endpoint.config().send_timeout.unwrap_or_default() / 2;
@@ -97,7 +106,7 @@ impl<S> Driver<S> {
     #[inline]
     pub(super) fn handle_taken(&mut self) {
         if let Some(behind) = &mut self.behind
-            && mem::take(&mut behind.refused)
+            && behind.refused_since.take().is_some()
         {
             behind.kept_since = behind.kept_since.map(|_| self.now);
         }
@@ -107,7 +116,7 @@ impl<S> Driver<S> {
     #[cold]
     pub(super) fn handle_refused(&mut self) -> bool {
         let Some(behind) = &mut self.behind else { return false };
-        behind.refused = true;
+        behind.refused_since.get_or_insert(self.now);
         mem::take(&mut behind.ask_again)
     }
 
@@ -157,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if behind.room.is_found.swap(false, Ordering::AcqRel) {
             behind.kept_since = behind.kept_since.map(|_| self.now);
             behind.ask_again = true;
-        } else if self.is_late() || self.is_left_alone() {
+        } else if self.is_time_up() || self.is_left_alone() {
             return;
         }
         self.write_behind(cx);
