@@ -147,6 +147,9 @@ impl<S> WebSocket<S> {
     /// This is [`close`](Self::close) for an application that wants what the peer still has to say. Does nothing
     /// if either side started the closing handshake before.
     ///
+    /// A deadline that has passed ends the connection instead, whatever arrived and was not read: [`close`](Self::close)
+    /// reads that before.
+    ///
     /// # Errors
     /// [`SendError::ReasonTooLong`] or [`SendError::ReasonWithoutCode`] in [`Error::Refused`].
     pub fn start_close(&mut self, code: impl Into<Option<StatusCode>>, reason: &str) -> Result<(), Error> {

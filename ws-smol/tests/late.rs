@@ -8,9 +8,9 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 
-use common::{End, frame, open, open_server, put, run};
+use common::{End, expect, frame, open, open_server, put, run};
 use futures_io::{AsyncRead, AsyncWrite};
-use smol::future::or;
+use smol::future::{or, zip};
 use smol::io::AsyncReadExt as _;
 use ws_core::frame::Opcode;
 use ws_core::{Config, Connection, Deadline, Outcome, Role, Side, StatusCode};
@@ -140,6 +140,15 @@ fn send() {
         be_busy();
         server.flush().await.unwrap();
     });
+    // And closing is not held against it.
+    run(async {
+        let (mut peer, mut server) = open_server(2000, &config(|config| config.send_timeout = Some(SHORT)));
+        server.send_binary(&[0; 3000]).await.unwrap();
+        peer.read_exact(&mut [0; 2000]).await.unwrap();
+        be_busy();
+        server.start_close(StatusCode::NORMAL, "").unwrap();
+        server.flush().await.unwrap();
+    });
 }
 
 /// A peer that did not keep its deadline is told so at once, whatever the application does next.
@@ -163,6 +172,38 @@ fn a_deadline_that_was_not_kept() {
         let (_peer, server) = late();
         let (_reader, mut writer) = server.split();
         assert_eq!(writer.close(StatusCode::NORMAL, "").await.unwrap(), idle);
+    });
+}
+
+/// Nor is it forgotten when the application starts the closing handshake.
+#[test]
+fn a_deadline_that_was_not_kept_before_the_close() {
+    let config = config(|config| {
+        config.idle_timeout = Some(SHORT);
+        config.close_timeout = Duration::from_secs(60);
+    });
+    let (idle, close) = (Outcome::TimedOut(Deadline::Idle), b"\x88\x06\x03\xe9idle");
+    run(async {
+        let (mut peer, mut server) = open_server(1000, &config);
+        be_busy();
+        server.start_close(StatusCode::NORMAL, "").unwrap();
+        let peer = async {
+            expect(&mut peer, close).await;
+            drop(peer);
+        };
+        assert_eq!(zip(server.read(), peer).await.0.unwrap_err().outcome(), Some(&idle));
+    });
+    // The reading half, which waits, is told.
+    run(async {
+        let (mut peer, server) = open_server(1000, &config);
+        let (mut reader, mut writer) = server.split();
+        let peer = async {
+            be_busy();
+            writer.start_close(StatusCode::NORMAL, "").unwrap();
+            expect(&mut peer, close).await;
+            drop(peer);
+        };
+        assert_eq!(zip(reader.read(), peer).await.0.unwrap_err().outcome(), Some(&idle));
     });
 }
 

@@ -87,7 +87,7 @@ impl<S> Driver<S> {
     }
 
     /// Returns whether the time is up for the stream to take something, or to let it leave. Other deadlines hold nothing back.
-    fn is_time_up(&self) -> bool {
+    pub(super) fn is_time_up(&self) -> bool {
         let (Some(behind), Some(timeout)) = (&self.behind, self.endpoint.config().send_timeout) else {
             return false;
         };

@@ -242,11 +242,21 @@ impl<S> Driver<S> {
     pub(crate) fn expire(&mut self) -> bool {
         let late = self.is_late();
         if late {
-            self.endpoint.handle_timeout(self.now);
-            self.due = true;
+            self.expire_endpoint();
             if self.is_kept_too_long() {
                 self.give_up_sending();
             }
+        }
+        late
+    }
+
+    /// Acts on deadlines of the engine that passed, and returns whether there were any.
+    #[inline]
+    fn expire_endpoint(&mut self) -> bool {
+        let late = self.endpoint.poll_timeout().is_some_and(|at| at <= self.now);
+        if late {
+            self.endpoint.handle_timeout(self.now);
+            self.due = true;
         }
         late
     }

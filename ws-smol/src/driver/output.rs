@@ -44,6 +44,10 @@ impl<S> Driver<S> {
     /// Queues the Close frame, unless one was sent or received already, or the connection is over.
     pub(crate) fn start_close(&mut self, code: Option<StatusCode>, reason: &str) -> Result<(), Error> {
         self.tell_time();
+        // Closing clears the deadlines of an open connection, but not those of sending, before which the stream is tried.
+        if !self.is_time_up() && self.expire_endpoint() {
+            self.news = true;
+        }
         let now = self.now;
         match self.queue(&mut |endpoint, out| endpoint.close(now, code, reason, out)) {
             Ok(()) => {
