@@ -5,9 +5,11 @@ mod common;
 use common::{End, expect, frame, open_pair, open_server, pattern, put, run};
 use core::future::poll_fn;
 use core::pin::pin;
-use core::task::Poll;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
 use smol::io::AsyncReadExt as _;
 use std::sync::Arc;
+use std::task::Wake;
 use ws_core::frame::Opcode;
 use ws_core::{Config, Outcome, Side, StatusCode};
 use ws_smol::Message;
@@ -205,6 +207,40 @@ fn the_reader_carries_on_what_the_writer_started() {
         assert_eq!(reader.read().await.unwrap(), None);
         assert!(writer.send_text("late").await.is_err());
     });
+}
+
+/// While a message is lent the writer cannot read, and the reader need not go on after that.
+#[test]
+fn a_writer_that_found_a_message_lent_goes_on_after_it() {
+    run(async {
+        let (mut peer, server) = open_server(1000, &Config::default());
+        let (mut reader, mut writer) = server.split();
+        put(&mut peer, &frame(Opcode::Text, true, b"hello")).await;
+        let mut closing = pin!(writer.close(StatusCode::NORMAL, ""));
+        let (woken, waker) = flag();
+        let look = |_: ws_smol::MessageRef<'_>| {
+            assert!(closing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            woken.0.store(false, Ordering::Relaxed);
+        };
+        reader.read_ref(look).await.unwrap().unwrap();
+        assert!(woken.0.load(Ordering::Relaxed));
+        put(&mut peer, &frame(Opcode::Close, true, b"\x03\xe8")).await;
+        assert!(closing.await.unwrap().is_clean());
+    });
+}
+
+/// A waker that remembers that it was called.
+fn flag() -> (Arc<Flag>, Waker) {
+    let flag = Arc::new(Flag(AtomicBool::new(false)));
+    (Arc::clone(&flag), Waker::from(flag))
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// On return the connection is over, or the task is woken when there is more to do.
     pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) {
         loop {
-            let read = !self.input.is_away() && (self.ahead.unwanted || !self.ahead.is_full());
+            let read = !self.input.is_missed() && (self.ahead.unwanted || !self.ahead.is_full());
             if read && let Some(part) = self.next_event(&mut |event, _| part_of(event).map(Part::into_owned))
             {
                 self.ahead.push(part);

@@ -15,6 +15,8 @@ pub(crate) struct Input {
     fresh: bool,
     /// The input is with the reading half of a split connection, which looks at an event in it.
     away: bool,
+    /// Meanwhile the writing half would have read.
+    missed: bool,
 }
 
 impl Input {
@@ -72,9 +74,15 @@ impl Input {
         mem::replace(self, place)
     }
 
-    /// Returns whether the input is not here.
-    pub(crate) const fn is_away(&self) -> bool {
+    /// Returns whether the input is not here, so that nothing can be read.
+    pub(crate) const fn is_missed(&mut self) -> bool {
+        self.missed |= self.away;
         self.away
+    }
+
+    /// Returns whether somebody waits for the input that was lent from this place.
+    pub(crate) const fn was_missed(&self) -> bool {
+        self.missed
     }
 
     /// Forgets what is there and gives the memory back.

@@ -156,6 +156,11 @@ impl<S> Drop for Loan<'_, S> {
         if driver.is_ended() {
             driver.input.clear();
         }
+        drop(driver);
+        if self.input.was_missed() {
+            // It waits without having tried to read.
+            self.shared.tasks.wake_other(Half::Reader);
+        }
     }
 }
 
