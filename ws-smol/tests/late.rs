@@ -30,7 +30,7 @@ fn be_busy() {
 }
 
 /// Of a deadline that runs anew within the call: no machine takes so long for one.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(2);
 
 fn be_busy_for_long() {
     std::thread::sleep(LONG + SHORT);
